@@ -1,0 +1,1 @@
+"""TFX components and TFMA metrics: adapters around ``data`` and ``trainer``, no arithmetic."""

@@ -1,0 +1,69 @@
+"""Configuration of the gates around the model. Imports no TFX."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from data.config import FrozenModel
+
+SplitName = Literal["train", "val", "test"]
+
+
+class DataGateConfig(FrozenModel):
+    """When the data stops a run. Distances are L-infinity or Jensen-Shannon, from 0 to 1."""
+
+    max_void_share: float = Field(0.95, ge=0, le=1)
+    """No image may be void to a larger share."""
+    max_split_skew: float | None = Field(0.3, ge=0, le=1)
+    """Between the train split and each other split, for every decoded fact."""
+    max_drift: float | None = Field(0.3, ge=0, le=1)
+    """Between the data of the served model and this data, for every decoded fact."""
+
+
+class GatesConfig(FrozenModel):
+    """When a model has earned its push. Keys are metric names: mean_iou, pixel_accuracy, iou/road ..."""
+
+    floors: dict[str, float] = Field(default_factory=lambda: {"mean_iou": 0.0})
+    """Absolute lower bounds."""
+    max_drop: dict[str, float] = Field(default_factory=lambda: {"mean_iou": 0.01})
+    """How much worse than the last pushed model each metric may be."""
+
+    @model_validator(mode="after")
+    def _has_a_floor(self) -> GatesConfig:
+        if not self.floors:
+            raise ValueError("floors must hold at least one metric: without one, any first model passes")
+        for name, value in {**self.floors, **self.max_drop}.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}: {value} is not between 0 and 1")
+        return self
+
+
+class EvaluationConfig(FrozenModel):
+    """What is evaluated, how it is sliced, and the gates."""
+
+    splits: tuple[SplitName, ...] = ("val", "test")
+    gate_split: SplitName = "test"
+    slices: tuple[tuple[str, ...], ...] = ()
+    """Each a list of attributes (columns of the attributes' CSV, or image/format and the like)."""
+    gates: GatesConfig = GatesConfig()
+
+    @model_validator(mode="after")
+    def _gate_split_is_evaluated(self) -> EvaluationConfig:
+        if self.gate_split not in self.splits:
+            raise ValueError(f"gate_split {self.gate_split} must be one of splits {list(self.splits)}")
+        return self
+
+
+class SmokeTestConfig(FrozenModel):
+    """The last check before a push."""
+
+    images: int = Field(8, ge=1, le=1000)
+    """So many images of the gate's split go through every signature."""
+
+
+class BeamConfig(FrozenModel):
+    """Arguments of every Beam component, as on Beam's own command line."""
+
+    args: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""What a record is: from an image and a mask file to a batch of tensors."""

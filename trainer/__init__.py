@@ -1,0 +1,1 @@
+"""From a batch to a SavedModel: network, loss, metrics, training loop, export."""

@@ -1,0 +1,62 @@
+"""Configuration of the network and of its training. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from data.config import FrozenModel
+
+BackboneName = Literal["small", "vgg16"]
+HeadName = Literal["fcn32s", "fcn16s", "fcn8s", "fcn4s"]
+Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+
+
+class ModelConfig(FrozenModel):
+    """Which fully convolutional network (Long, Shelhamer, Darrell, CVPR 2015, section 4)."""
+
+    backbone: BackboneName = "small"
+    head: HeadName = "fcn8s"
+    width: int = Field(32, ge=4, le=512)
+    """Channels of the small encoder's first stage; VGG16 has its own."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    train_deconvolution: bool = True
+    """False keeps the transposed convolutions at bilinear interpolation."""
+
+
+class TrainerConfig(FrozenModel):
+    """The training loop."""
+
+    model: ModelConfig = ModelConfig()  # type: ignore[call-arg]
+    batch_size: int = Field(16, ge=1, le=65536)
+    """Global batch size, divided among the devices."""
+    epochs: int = Field(30, ge=1)
+    max_minutes: float | None = Field(None, gt=0)
+    """Training ends after so many minutes; the learning-rate schedule is fitted to it."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    warmup_share: float = Field(0.05, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises; cosine decay follows."""
+    gradient_clip_norm: float | None = Field(1.0, gt=0)
+    ema_momentum: float | None = Field(None, gt=0, lt=1)
+    """Exported weights are an exponential moving average of the trained ones."""
+    class_weighting: Literal["none", "median_frequency", "inverse_sqrt"] = "none"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    devices: int | Literal["auto"] = "auto"
+    """auto: all GPUs, or one CPU device. A number: so many GPUs, or logical CPU devices without any."""
+    precision: Precision = "auto"
+    seed: int = Field(0, ge=0)
+    validate_every_epochs: int = Field(1, ge=1)
+    cache_in_memory_bytes: int = Field(2_000_000_000, ge=0)
+    """Decoded training data up to this size stays in memory."""
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> TrainerConfig:
+        if isinstance(self.devices, int):
+            if self.devices < 1:
+                raise ValueError("devices must be auto or at least 1")
+            if self.batch_size % self.devices:
+                raise ValueError(f"batch_size {self.batch_size} must be a multiple of devices {self.devices}")
+        return self
