@@ -28,7 +28,7 @@ class ModelConfig(FrozenModel):
 class TrainerConfig(FrozenModel):
     """The training loop."""
 
-    model: ModelConfig = ModelConfig()  # type: ignore[call-arg]
+    model: ModelConfig = ModelConfig()
     batch_size: int = Field(16, ge=1, le=65536)
     """Global batch size, divided among the devices."""
     epochs: int = Field(30, ge=1)
