@@ -24,7 +24,9 @@ class Problem:
 
     def sentence(self) -> str:
         """Returns ``where: what. remedy.`` on one line."""
-        return f"{self.where}: {self.what.rstrip('.')}. {self.remedy.rstrip('.')}."
+        return f"{self.where}: {self.what.rstrip('.')}. {self.remedy.rstrip('.')}".removesuffix("?") + (
+            "?" if self.remedy.endswith("?") else "."
+        )
 
 
 class RefusedError(Exception):

@@ -1,0 +1,217 @@
+"""The whole configuration of a pipeline: one YAML file, overrides, and refusals that name the key."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from components.config import BeamConfig, DataGateConfig, EvaluationConfig, SmokeTestConfig
+from data.config import AugmentConfig, DataConfig, FrozenModel, TransformConfig
+from data.errors import Problem, RefusedError
+from trainer.config import TrainerConfig
+
+SAMPLE_SCHEME = "sample:"
+PRESETS = Path(__file__).parent / "presets"
+_MAX_CONFIG_BYTES = 10_000_000
+
+
+class PipelineConfig(FrozenModel):
+    """Every section; each is owned by the package that uses it."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """Names the pipeline in the metadata store and the folder of its pushed versions."""
+    data: DataConfig
+    transform: TransformConfig
+    augment: AugmentConfig = AugmentConfig()  # type: ignore[call-arg]
+    trainer: TrainerConfig = TrainerConfig()  # type: ignore[call-arg]
+    data_gate: DataGateConfig = DataGateConfig()  # type: ignore[call-arg]
+    evaluation: EvaluationConfig = EvaluationConfig()
+    smoke_test: SmokeTestConfig = SmokeTestConfig()  # type: ignore[call-arg]
+    beam: BeamConfig = BeamConfig()
+
+
+def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
+    """Reads a YAML file, applies ``key.sub=value`` overrides and validates the result.
+
+    Args:
+        path: the YAML file. A relative ``data.root`` is taken from the file's folder.
+        overrides: ``a.b=c`` each; the value is read as YAML.
+
+    Raises:
+        RefusedError: with every problem found, each naming the key's full path.
+    """
+    tree = _read_yaml(path)
+    for override in overrides:
+        _apply_override(tree, override)
+    config = validate_config(tree, source=str(path))
+    root = config.data.root
+    if "://" in root or root.startswith(SAMPLE_SCHEME) or Path(root).is_absolute():
+        return config
+    return with_data_root(config, str((path.resolve().parent / root).resolve()))
+
+
+def with_data_root(config: PipelineConfig, root: str) -> PipelineConfig:
+    """Returns the configuration with another ``data.root``."""
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
+
+
+def validate_config(tree: Mapping[str, Any], source: str = "configuration") -> PipelineConfig:
+    """Validates a parsed configuration.
+
+    Raises:
+        RefusedError: with a Problem for each unknown key, wrong type or impossible value.
+    """
+    try:
+        # Through JSON, so that strict types and YAML's lists for tuples go together.
+        config = PipelineConfig.model_validate_json(json.dumps(tree, default=str), strict=True)
+    except ValidationError as error:
+        raise RefusedError(_explain(item, source) for item in error.errors()) from None
+    if problems := _check_across_sections(config):
+        raise RefusedError(problems)
+    return config
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    remedy = "Name an existing YAML file; `deconvflow init DATA -o my.yaml` writes one"
+    try:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
+            raise RefusedError([Problem(str(path), "is larger than 10 MB", remedy, "config_too_large")])
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
+        raise RefusedError([Problem(str(path), reason, remedy, "config_unreadable")]) from None
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            # A few nested aliases can stand for gigabytes.
+            raise RefusedError(
+                [Problem(str(path), "uses YAML aliases (*name)", "Write the values out", "config_alias")]
+            )
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        what = "is not valid YAML: " + " ".join(str(error).split())
+        raise RefusedError([Problem(str(path), what, "Mend the syntax there", "config_syntax")]) from None
+    if not isinstance(tree, dict):
+        raise RefusedError([Problem(str(path), "holds no mapping of keys to values", remedy, "config_syntax")])
+    return tree
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not re.fullmatch(r"\w+(\.[\w/ -]+)*", key):
+        raise RefusedError(
+            [Problem(f"--set {override}", "is not of the form key.sub=value", "Write e.g. trainer.epochs=20")]
+        )
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RefusedError([Problem(f"--set {override}", "the value is not YAML", "Quote it")]) from None
+    *parents, last = key.split(".")
+    node: Any = tree
+    for part in parents:
+        node = _child(node, part, override)
+    if isinstance(node, list):
+        node[_index(node, last, override)] = value
+    else:
+        node[last] = value
+
+
+def _child(node: Any, part: str, override: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, part, override)]
+    child = node.setdefault(part, {})
+    if not isinstance(child, dict | list):
+        raise RefusedError(
+            [Problem(f"--set {override}", f"{part} is a value and has no keys below it", "Name the key itself")]
+        )
+    return child
+
+
+def _index(node: list[Any], part: str, override: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise RefusedError(
+            [Problem(f"--set {override}", f"{part} is no index of a list of {len(node)}", "Count from 0")]
+        )
+    return int(part)
+
+
+def _explain(item: Any, source: str) -> Problem:
+    """Turns one pydantic error into a Problem whose place is the key's full path."""
+    path = [part for part in item["loc"] if part not in ("function-after", "constrained-str")]
+    where = ".".join(str(part) for part in path) or source
+    kind, value = item["type"], item.get("input")
+    if kind == "extra_forbidden":
+        known = _keys_at(path[:-1])
+        close = difflib.get_close_matches(str(path[-1]), known, n=1)
+        remedy = f"Did you mean {close[0]}?" if close else f"Remove it; known keys: {', '.join(known)}"
+        return Problem(where, "is not a key of the configuration", remedy, "config_unknown_key")
+    if kind == "missing":
+        remedy = _MISSING_REMEDIES.get(where, f"Add it to {source}")
+        return Problem(where, "is missing", remedy, "config_missing_key")
+    message = item["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    if isinstance(value, dict) or (kind == "value_error" and not isinstance(value, str | int | float)):
+        return Problem(where, message, "Change the configuration accordingly", "config_bad_value")
+    return Problem(where, f"is {_shorten(value)}: {message}", f"Change {where}", "config_bad_value")
+
+
+_MISSING_REMEDIES = {
+    "data.classes": "Add the class table, a line a class: - {id: 0, name: background}; `deconvflow init` writes it",
+    "data.root": "Give the folder of the data set",
+}
+
+
+def _shorten(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _keys_at(path: Iterable[Any]) -> list[str]:
+    model: type[BaseModel] = PipelineConfig
+    for part in path:
+        if isinstance(part, int):
+            continue
+        if not (isinstance(part, str) and part in model.model_fields):
+            return sorted(model.model_fields)
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not inner:
+            return []
+        model = inner[0]
+    return sorted(model.model_fields)
+
+
+def _check_across_sections(config: PipelineConfig) -> list[Problem]:
+    """Finds values that are possible alone but not together."""
+    problems = []
+    crop = (config.augment.crop_height_px, config.augment.crop_width_px)
+    if (crop[0] is None) != (crop[1] is None):
+        problems.append(
+            Problem(
+                "augment.crop_height_px",
+                "and augment.crop_width_px go together",
+                "Set both, or neither to train on the whole working size",
+                "config_bad_value",
+            )
+        )
+    return problems
+
+
+def preset_path(name: str) -> Path:
+    """Returns the YAML file of a preset that comes with the package.
+
+    Raises:
+        RefusedError: if there is none of that name.
+    """
+    presets = {path.stem: path for path in PRESETS.glob("*.yaml")}
+    if name not in presets:
+        raise RefusedError(
+            [Problem(f"preset {name}", "does not exist", f"Take one of: {', '.join(sorted(presets))}")]
+        )
+    return presets[name]
