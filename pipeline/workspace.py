@@ -1,0 +1,51 @@
+"""Where a workspace keeps what (DESIGN: workspace contract)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths below one folder; nothing is made until something is written."""
+
+    root: Path
+
+    @property
+    def metadata_db(self) -> Path:
+        """The sqlite file of ML Metadata."""
+        return self.root / "metadata.sqlite"
+
+    @property
+    def samples(self) -> Path:
+        """Where the embedded sample is written as ordinary files."""
+        return self.root / "samples"
+
+    def pipeline_root(self, name: str) -> Path:
+        """TFX's root: a folder a component."""
+        return self.root / "pipelines" / name
+
+    def schema_folder(self, name: str) -> Path:
+        """Curated schemas, named by their content."""
+        return self.root / "schemas" / name
+
+    def checkpoints(self, name: str) -> Path:
+        """Training checkpoints, in a folder for each thing that is trained."""
+        return self.root / "checkpoints" / name
+
+    def serving(self, name: str) -> Path:
+        """Pushed versions: a folder a version."""
+        return self.root / "serving" / name
+
+    def gate_reports(self, name: str) -> Path:
+        """What the data gate saw when it stopped a run."""
+        return self.root / "gate" / name
+
+    def report(self, run_id: str) -> Path:
+        """The folder of a run's report."""
+        return self.root / "reports" / run_id
+
+    def log_file(self, run_id: str) -> Path:
+        """All that libraries logged in a run."""
+        return self.root / "logs" / f"{run_id}.log"
