@@ -1,0 +1,1 @@
+"""The embedded sample: scenes of scanned handwritten digits over crops of two photographs."""
