@@ -62,6 +62,11 @@ def with_data_root(config: PipelineConfig, root: str) -> PipelineConfig:
     return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
 
 
+def config_json(config: PipelineConfig) -> str:
+    """Returns the configuration as canonical JSON, as it is recorded and hashed."""
+    return json.dumps(config.model_dump(mode="json"), sort_keys=True)
+
+
 def validate_config(tree: Mapping[str, Any], source: str = "configuration") -> PipelineConfig:
     """Validates a parsed configuration.
 
@@ -98,7 +103,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         what = "is not valid YAML: " + " ".join(str(error).split())
         raise RefusedError([Problem(str(path), what, "Mend the syntax there", "config_syntax")]) from None
     if not isinstance(tree, dict):
-        raise RefusedError([Problem(str(path), "holds no mapping of keys to values", remedy, "config_syntax")])
+        raise RefusedError(
+            [Problem(str(path), "holds no mapping of keys to values", remedy, "config_syntax")]
+        )
     return tree
 
 
@@ -128,7 +135,11 @@ def _child(node: Any, part: str, override: str) -> Any:
     child = node.setdefault(part, {})
     if not isinstance(child, dict | list):
         raise RefusedError(
-            [Problem(f"--set {override}", f"{part} is a value and has no keys below it", "Name the key itself")]
+            [
+                Problem(
+                    f"--set {override}", f"{part} is a value and has no keys below it", "Name the key itself"
+                )
+            ]
         )
     return child
 

@@ -101,7 +101,11 @@ def open_store(metadata_db: Path) -> MetadataStore:
         return MetadataStore(connection)
     except (errors.StatusError, RuntimeError) as error:
         raise RefusedError(
-            [Problem(str(metadata_db), f"cannot be opened: {error}", "Restore it from a backup", "bad_metadata")]
+            [
+                Problem(
+                    str(metadata_db), f"cannot be opened: {error}", "Restore it from a backup", "bad_metadata"
+                )
+            ]
         ) from None
 
 
@@ -168,7 +172,9 @@ def read_output_artifacts(store: MetadataStore, execution_id: int) -> dict[str, 
 
 def describe_process() -> str:
     """Returns what later tells whether the process of a run still lives."""
-    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": _process_start(os.getpid())})
+    return json.dumps(
+        {"pid": os.getpid(), "host": socket.gethostname(), "started": _process_start(os.getpid())}
+    )
 
 
 def put_run_properties(store: MetadataStore, run_id: str, properties: Mapping[str, str]) -> None:

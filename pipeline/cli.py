@@ -1,0 +1,144 @@
+"""The command line. Each command imports what it needs when it runs, so that --help is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data.errors import RefusedError
+
+EXIT_REFUSED = 2
+
+app = typer.Typer(
+    name="deconvflow",
+    help="From a folder of images and masks to a pushed segmentation model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+WorkspaceOption = Annotated[
+    Path,
+    typer.Option(
+        "--workspace", "-w", envvar="DECONVFLOW_WORKSPACE", help="Folder of metadata, models and reports."
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML configuration; `deconvflow init` writes one.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key: trainer.epochs=20. May be given again.")
+]
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    preset: Annotated[
+        str, typer.Option(help="Configuration that comes with deconvflow, without --config.")
+    ] = "digits",
+    override: SetOption = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    beam: Annotated[
+        list[str] | None,
+        typer.Option("--beam", help="An argument of Beam, e.g. --beam=--direct_num_workers=2."),
+    ] = None,
+    as_json: JsonOption = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show what the libraries log, too.")
+    ] = False,
+) -> None:
+    """Run the pipeline: ingest, validate, train, evaluate and push what has earned it.
+
+    Without --config, the embedded sample (scenes of handwritten digits) is used.
+    Exit status: 0 pushed, 3 evaluated but not blessed, 2 refused, 1 a component failed.
+    """
+    from pipeline.run_command import run_and_report
+
+    raise typer.Exit(run_and_report(config, preset, override or [], workspace, beam or [], as_json, verbose))
+
+
+@app.command()
+def check(
+    data: Annotated[
+        Path | None, typer.Argument(help="Folder of a data set; its layout is recognised.")
+    ] = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find every problem of a data set, without training.
+
+    Exit status: 0 nothing wrong, 2 problems found.
+    """
+    from pipeline.check_command import run_check
+    from pipeline.config import load_config
+
+    if (data is None) == (config is None):
+        raise typer.BadParameter("give the folder of a data set, or --config")
+    if config is not None:
+        raise typer.Exit(run_check(load_config(config, override or []).data, as_json))
+    raise typer.Exit(run_check(data, as_json))
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")] = Path(
+        "deconvflow.yaml"
+    ),
+    force: Annotated[bool, typer.Option(help="Overwrite the file.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at a data set and write a commented configuration that runs."""
+    from pipeline.init_command import run_init
+
+    raise typer.Exit(run_init(data, out, force, as_json))
+
+
+@app.command()
+def runs(
+    workspace: WorkspaceOption = Path("workspace"),
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs of a workspace with state, metrics and push."""
+    from pipeline.runs_command import print_runs
+
+    raise typer.Exit(print_runs(workspace, as_json))
+
+
+def main() -> None:
+    """Entry point of the ``deconvflow`` command."""
+    sys.exit(run_app(lambda: app(standalone_mode=True)))
+
+
+def run_app(call: Callable[[], object]) -> int:
+    """Runs a command; a refusal becomes sentences on stderr and exit status 2, never a traceback."""
+    try:
+        call()
+    except RefusedError as error:
+        return report_refusal(error, as_json="--json" in sys.argv)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+    return 0
+
+
+def report_refusal(error: RefusedError, as_json: bool) -> int:
+    """Prints each problem as a sentence on stderr, and with ``as_json`` a document on stdout."""
+    for problem in error.problems:
+        print(problem.sentence(), file=sys.stderr)
+    if as_json:
+        problems = [vars(problem) | {"sentence": problem.sentence()} for problem in error.problems]
+        print(json.dumps({"status": "refused", "problems": problems}))
+    return EXIT_REFUSED

@@ -1,0 +1,56 @@
+"""Compiles the DAG and hands it to TFX's LocalDagRunner. Imports TFX."""
+
+from __future__ import annotations
+
+from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.portable import runtime_parameter_utils
+from tfx.orchestration.portable.mlmd import context_lib
+from tfx.proto.orchestration import pipeline_pb2
+
+from pipeline import tracking
+from pipeline.config import PipelineConfig, config_json
+from pipeline.dag import ALWAYS_RUN, create_pipeline
+from pipeline.workspace import Workspace
+from trainer.distribution import set_logical_cpus
+
+
+def register_run(config: PipelineConfig, workspace: Workspace, run_id: str) -> None:
+    """Writes the run's context before anything runs, so that a run that dies at once is known too."""
+    connection = metadata.sqlite_metadata_connection_config(str(workspace.metadata_db))
+    with metadata.Metadata(connection) as handle:
+        parent = context_lib.register_context_if_not_exists(
+            handle, constants.PIPELINE_CONTEXT_TYPE_NAME, config.name
+        )
+        context_lib.register_context_if_not_exists(
+            handle, constants.PIPELINE_RUN_CONTEXT_TYPE_NAME, run_id, parent_contexts=[parent]
+        )
+        tracking.put_run_properties(
+            handle.store,
+            run_id,
+            {
+                tracking.CONFIG_PROPERTY: config_json(config),
+                tracking.PROCESS_PROPERTY: tracking.describe_process(),
+            },
+        )
+
+
+def execute(config: PipelineConfig, workspace: Workspace, run_id: str) -> None:
+    """Runs the DAG under one run id; raises what a component's executor raised."""
+    if isinstance(config.trainer.devices, int) and config.trainer.devices > 1:
+        # TensorFlow divides the CPU only before the first operation of the process.
+        set_logical_cpus(config.trainer.devices)
+    LocalDagRunner().run_with_ir(compile_dag(config, workspace, run_id))
+
+
+def compile_dag(config: PipelineConfig, workspace: Workspace, run_id: str) -> pipeline_pb2.Pipeline:
+    """Returns TFX's intermediate representation, with the run id and each node's cache switch set."""
+    representation = compiler.Compiler().compile(create_pipeline(config, workspace))
+    runtime_parameter_utils.substitute_runtime_parameter(
+        representation, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+    )
+    for node in representation.nodes:
+        if node.pipeline_node.node_info.id in ALWAYS_RUN:
+            node.pipeline_node.execution_options.caching_options.enable_cache = False
+    return representation

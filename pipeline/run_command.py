@@ -1,0 +1,144 @@
+"""``deconvflow run``: prepares a run, starts it and prints what it came to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from components.config import BeamConfig
+from data import progress
+from pipeline import console
+from pipeline.config import SAMPLE_SCHEME, PipelineConfig, load_config, preset_path, with_data_root
+from pipeline.run_local import RunResult, new_run_id, run_pipeline
+from pipeline.runs_command import format_seconds
+from pipeline.workspace import Workspace
+
+
+def run_and_report(
+    config_path: Path | None,
+    preset: str,
+    overrides: Sequence[str],
+    workspace_root: Path,
+    beam: Sequence[str],
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    """Runs the pipeline and returns the exit status of ``run_local``.
+
+    Raises:
+        RefusedError: if the configuration is refused; nothing was started.
+    """
+    config = load_config(config_path or preset_path(preset), overrides)
+    if beam:
+        config = config.model_copy(update={"beam": BeamConfig(args=(*config.beam.args, *beam))})
+    workspace = Workspace(workspace_root.resolve())
+    run_id = new_run_id()
+    log_file = workspace.log_file(run_id)
+    console.messages.print(f"run {run_id} of {config.name}; log: {_short(log_file)}", markup=False)
+    with console.quiet(log_file, verbose):
+        console.install_reporter()
+        config = materialise_sample(config, workspace)
+        result = run_pipeline(config, workspace, run_id)
+    for problem in result.problems:
+        console.messages.print(problem, markup=False, soft_wrap=True)
+    if as_json:
+        print(json.dumps(result.to_json()))
+    else:
+        print_result(result, config, log_file)
+    return result.exit_code
+
+
+def materialise_sample(config: PipelineConfig, workspace: Workspace) -> PipelineConfig:
+    """Writes the embedded sample as ordinary files where ``data.root`` names it."""
+    root = config.data.root
+    if not root.startswith(SAMPLE_SCHEME):
+        return config
+    from data.digits.write_sample import write_digits_sample
+
+    folder = workspace.samples / root.removeprefix(SAMPLE_SCHEME)
+    with progress.current().stage("writing the embedded sample"):
+        write_digits_sample(folder)
+    return with_data_root(config, str(folder))
+
+
+def print_result(result: RunResult, config: PipelineConfig, log_file: Path) -> None:
+    """Prints the components, the metrics a class, the verdict and where the model is."""
+    console.answers.print(_component_table(result))
+    if result.record.metrics:
+        console.answers.print(_metric_table(result, config))
+        _print_gates(result)
+    record = result.record
+    if record.status == "pushed":
+        console.answers.print(
+            f"[bold green]pushed[/] as version {record.pushed_version}: {_short(record.pushed_uri)}"
+        )
+    elif record.status == "not blessed":
+        console.answers.print("[bold yellow]not blessed, not pushed[/]; the served version is untouched")
+    elif record.status == "refused":
+        console.answers.print("[bold red]refused[/]: mend what is named above and run the same command again")
+    else:
+        console.answers.print(
+            f"[bold red]{record.status}[/]: {_first_line(record.error)}; log: {_short(log_file)}"
+        )
+    if record.report_uri:
+        console.answers.print(f"report: {_short(record.report_uri)}", markup=False)
+    console.answers.print(f"run {record.run_id}, {format_seconds(record.seconds)}", markup=False)
+
+
+def _component_table(result: RunResult) -> Table:
+    table = Table(header_style="bold")
+    table.add_column("component")
+    table.add_column("state")
+    table.add_column("seconds", justify="right")
+    colours = {"complete": "green", "cached": "cyan", "failed": "red"}
+    for component in result.components:
+        colour = colours.get(component.state, "yellow")
+        table.add_row(component.id, f"[{colour}]{component.state}[/]", f"{component.seconds:.1f}")
+    table.add_section()
+    table.add_row("all", "", f"{sum(component.seconds for component in result.components):.1f}")
+    return table
+
+
+def _metric_table(result: RunResult, config: PipelineConfig) -> Table:
+    splits = list(result.record.metrics)
+    table = Table(header_style="bold")
+    table.add_column("metric")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for name in ("pixel_accuracy", "mean_class_accuracy", "mean_iou", "frequency_weighted_iou"):
+        table.add_row(
+            name.replace("_", " "), *(_number(result.record.metrics[split].get(name)) for split in splits)
+        )
+    table.add_section()
+    for entry in config.data.classes:
+        values = (result.record.metrics[split].get("iou", {}).get(entry.name) for split in splits)
+        table.add_row(f"IoU {entry.name}", *(_number(value) for value in values))
+    return table
+
+
+def _print_gates(result: RunResult) -> None:
+    for gate in result.verdict.get("gates", []):
+        mark = "[green]passed[/]" if gate["passed"] else "[red]failed[/]"
+        console.answers.print(f"gate {mark}: ", end="")
+        console.answers.print(gate["sentence"], markup=False)
+
+
+def _number(value: float | None) -> str:
+    return "absent" if value is None or value != value else f"{value:.4f}"
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").splitlines()[0] if text else ""
+
+
+def _short(path: Path | str | None) -> str:
+    """Returns a path relative to here where it is below here."""
+    if path is None:
+        return ""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,183 @@
+"""Runs the pipeline on this machine: TFX's LocalDagRunner, our records and progress around it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from data import progress
+from data.errors import RefusedError
+from pipeline import tracking
+from pipeline.config import PipelineConfig
+from pipeline.workspace import Workspace
+
+EXIT_PUSHED, EXIT_FAILED, EXIT_REFUSED, EXIT_NOT_BLESSED = 0, 1, 2, 3
+_EXIT_CODES = {"pushed": EXIT_PUSHED, "not blessed": EXIT_NOT_BLESSED, "refused": EXIT_REFUSED}
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to."""
+
+    record: tracking.RunRecord
+    components: tuple[tracking.ComponentRun, ...]
+    verdict: dict[str, Any]
+    """The Evaluator's verdict.json; empty if the run did not get that far."""
+    problems: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 pushed, 1 a component failed, 2 refused, 3 evaluated and not blessed."""
+        return _EXIT_CODES.get(self.record.status, EXIT_FAILED)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the document of ``run --json``."""
+        record = self.record.to_json()
+        components = [
+            {"id": component.id, "state": component.state, "seconds": round(component.seconds, 3)}
+            for component in self.components
+        ]
+        return record | {
+            "components": components,
+            "gates": self.verdict.get("gates", []),
+            "problems": self.problems,
+        }
+
+
+def new_run_id() -> str:
+    """Returns an id that sorts by time."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def run_pipeline(config: PipelineConfig, workspace: Workspace, run_id: str) -> RunResult:
+    """Runs every component whose inputs, code or configuration changed.
+
+    The caller has already sent the libraries' noise elsewhere (``console.quiet``).
+
+    Args:
+        config: validated; ``data.root`` is absolute.
+        workspace: made where it does not exist.
+        run_id: names the run in the metadata store.
+    """
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    with progress.current().stage("loading TensorFlow and TFX"):
+        from pipeline import execute_dag
+    started = time.monotonic()
+    execute_dag.register_run(config, workspace, run_id)
+    error: BaseException | None = None
+    try:
+        with _announce_components():
+            execute_dag.execute(config, workspace, run_id)
+    except (Exception, KeyboardInterrupt) as caught:
+        logging.getLogger(__name__).error("%s", traceback.format_exc())
+        error = caught
+    return _conclude(workspace, run_id, error, time.monotonic() - started)
+
+
+def _conclude(workspace: Workspace, run_id: str, error: BaseException | None, seconds: float) -> RunResult:
+    store = tracking.open_store(workspace.metadata_db)
+    components = tuple(tracking.read_components(store, run_id))
+    outputs = {
+        component.id: tracking.read_output_artifacts(store, component.execution_id)
+        for component in components
+    }
+    verdict = _read_verdict(outputs)
+    summary = _summarise(outputs, verdict, error) | {"seconds": seconds}
+    if report := _publish_report(outputs, workspace, run_id):
+        summary["report_uri"] = str(report)
+    tracking.put_run_properties(store, run_id, {tracking.SUMMARY_PROPERTY: json.dumps(summary)})
+    record = tracking.read_run(store, run_id)
+    problems = tuple(p.sentence() for p in error.problems) if isinstance(error, RefusedError) else ()
+    return RunResult(record, components, verdict, problems)
+
+
+def _summarise(
+    outputs: dict[str, Any], verdict: dict[str, Any], error: BaseException | None
+) -> dict[str, Any]:
+    summary: dict[str, Any] = {
+        "blessed": verdict.get("blessed"),
+        "metrics": verdict.get("metrics", {}),
+        "data_fingerprint": verdict.get("data_fingerprint"),
+        "code_fingerprint": verdict.get("code_fingerprint"),
+    }
+    if error is not None:
+        refused = isinstance(error, RefusedError)
+        text = str(error) or type(error).__name__
+        status = "refused" if refused else "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        return summary | {"status": status, "error": text[:10_000]}
+    properties = outputs["Pusher"]["pushed_model"][0].custom_properties
+    if not properties["pushed"].int_value:
+        return summary | {"status": "not blessed", "blessed": False}
+    return summary | {
+        "status": "pushed",
+        "pushed_uri": properties["pushed_destination"].string_value,
+        "pushed_version": int(properties["pushed_version"].string_value),
+    }
+
+
+def _read_verdict(outputs: dict[str, Any]) -> dict[str, Any]:
+    for artifact in outputs.get("Evaluator", {}).get("blessing", []):
+        path = Path(artifact.uri) / "verdict.json"
+        if path.exists():
+            return dict(json.loads(path.read_text()))
+    return {}
+
+
+def _publish_report(outputs: dict[str, Any], workspace: Workspace, run_id: str) -> Path | None:
+    """Copies the RunReport component's page to the workspace's reports, whole or not at all."""
+    for artifact in outputs.get("RunReport", {}).get("report", []):
+        page = Path(artifact.uri) / "index.html"
+        if page.exists():
+            target = workspace.report(run_id) / "index.html"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_suffix(".tmp")
+            temporary.write_bytes(page.read_bytes())
+            temporary.replace(target)
+            return target
+    return None
+
+
+class _ComponentEvents(logging.Handler):
+    """Shows which component runs, from what LocalDagRunner logs before and after each."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._open: Any = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg == "Component %s is running." and isinstance(record.args, tuple):
+            self.close_stage()
+            self._open = progress.current().stage(str(record.args[0]))
+            self._open.__enter__()
+        elif record.msg == "Component %s is finished.":
+            self.close_stage()
+
+    def close_stage(self) -> None:
+        """Ends the stage of the component that ran last."""
+        if self._open is not None:
+            self._open.__exit__(None, None, None)
+            self._open = None
+
+
+@contextmanager
+def _announce_components() -> Iterator[None]:
+    from absl import logging as absl_logging
+
+    absl_logging.set_verbosity(absl_logging.INFO)
+    logger = absl_logging.get_absl_logger()
+    events = _ComponentEvents()
+    logger.addHandler(events)
+    try:
+        yield
+    finally:
+        events.close_stage()
+        logger.removeHandler(events)
