@@ -1,0 +1,111 @@
+"""The deconvolution layer: a transposed convolution that starts as bilinear upsampling.
+
+Source: Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015,
+section 3.3 (upsampling is backwards strided convolution) and section 4.2 (initialised to bilinear
+interpolation, then learned, or fixed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+
+def kernel_size_of(factor: int) -> int:
+    """Returns the side in pixels of the kernel that interpolates bilinearly by ``factor``."""
+    return 2 * factor - factor % 2
+
+
+def bilinear_profile(kernel_size: int) -> NDArray[np.float64]:
+    """Computes one axis of the bilinear kernel.
+
+    Args:
+        kernel_size: side of the kernel in pixels.
+
+    Returns:
+        float64 [kernel_size]: ``1 - |i - c| / f`` with ``f = ceil(kernel_size / 2)`` and
+        ``c = (kernel_size - 1) / 2``. A triangle in the middle of the kernel.
+    """
+    half_width = -(-kernel_size // 2)
+    centre = (kernel_size - 1) / 2
+    profile: NDArray[np.float64] = 1 - np.abs(np.arange(kernel_size) - centre) / half_width
+    return profile
+
+
+class BilinearKernel(keras.initializers.Initializer):
+    """Initialises a kernel [height, width, out_channels, in_channels] to bilinear upsampling.
+
+    Every channel is upsampled by itself: the weights sit on the channel diagonal, the rest is 0.
+    """
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        """Returns the kernel.
+
+        Raises:
+            ValueError: the kernel is not square, or its channels in and out differ.
+        """
+        height, width, out_channels, in_channels = shape
+        if height != width or out_channels != in_channels:
+            raise ValueError(f"a bilinear kernel is square in space and in channels, not {tuple(shape)}")
+        profile = bilinear_profile(height)
+        kernel = np.einsum("i,j,oc->ijoc", profile, profile, np.eye(out_channels))
+        return keras.ops.convert_to_tensor(kernel, dtype=dtype or "float32")
+
+
+class Deconvolution2D(keras.layers.Layer):
+    """Upsamples by an integer factor with a transposed convolution.
+
+    At initialisation the output is the bilinear upsampling of the input with half-pixel centres,
+    except within half a kernel of the borders, beyond which the input counts as 0. Channels keep
+    their number; once trained they may mix.
+
+    Args:
+        factor: the stride, and the ratio of output to input size.
+        trainable: False keeps the layer at bilinear interpolation.
+
+    Input: floating [batch, height, width, channels].
+    Output: floating [batch, height * factor, width * factor, channels].
+    """
+
+    def __init__(self, factor: int, **kwargs: Any) -> None:
+        if factor < 1:
+            raise ValueError(f"factor must be at least 1, got {factor}")
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Creates the kernel [kernel, kernel, channels, channels]."""
+        side, channels = kernel_size_of(self.factor), input_shape[-1]
+        self.kernel = self.add_weight(
+            name="kernel", shape=(side, side, channels, channels), initializer=BilinearKernel()
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """Upsamples [batch, height, width, channels]."""
+        inputs = tf.convert_to_tensor(inputs)
+        kernel = tf.convert_to_tensor(self.kernel, dtype=inputs.dtype)
+        shape = tf.shape(inputs)
+        output_shape = tf.stack([shape[0], shape[1] * self.factor, shape[2] * self.factor, shape[3]])
+        outputs = tf.nn.conv2d_transpose(inputs, kernel, output_shape, strides=self.factor, padding="SAME")
+        outputs.set_shape(self.compute_output_shape(tuple(inputs.shape)))
+        return outputs
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Returns the shape [batch, height * factor, width * factor, channels]."""
+        batch, height, width, channels = input_shape
+        return (
+            batch,
+            None if height is None else height * self.factor,
+            None if width is None else width * self.factor,
+            channels,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what is needed to make the layer again."""
+        return {**super().get_config(), "factor": self.factor}
