@@ -34,7 +34,7 @@ class GatesConfig(FrozenModel):
     def _has_a_floor(self) -> GatesConfig:
         if not self.floors:
             raise ValueError("floors must hold at least one metric: without one, any first model passes")
-        for name, value in {**self.floors, **self.max_drop}.items():
+        for name, value in (*self.floors.items(), *self.max_drop.items()):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}: {value} is not between 0 and 1")
         return self
