@@ -1,0 +1,168 @@
+"""Reading and listing files, on this machine or wherever Beam's file systems reach.
+
+A path with ``scheme://`` goes through ``apache_beam.io.filesystems``, which is imported only then.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.errors import Problem, RefusedError
+
+_IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+@dataclass(frozen=True)
+class FileTree:
+    """What lies below a root.
+
+    Attributes:
+        root: the root as given, without a slash at its end.
+        files: paths below the root, with ``/`` between their parts, sorted; hidden files are left out.
+        folders: the folders below the root, in the same form (on object stores, those with files).
+        problems: links that lead out of the root, and folders that cannot be read.
+    """
+
+    root: str
+    files: tuple[str, ...]
+    folders: frozenset[str]
+    problems: tuple[Problem, ...] = ()
+
+    def path(self, below: str) -> str:
+        """Returns the whole path of a path below the root."""
+        return join_path(self.root, below)
+
+
+def is_remote(path: str) -> bool:
+    """Says whether a path names a place outside this machine's file system (``gs://...``)."""
+    return "://" in path
+
+
+def join_path(root: str, below: str) -> str:
+    """Returns ``root/below``."""
+    return posixpath.join(root, below) if below else root
+
+
+def is_safe_below(path: str) -> bool:
+    """Says whether a relative path stays below whatever it is joined to."""
+    parts = path.replace("\\", "/").split("/")
+    return bool(path) and not is_remote(path) and not path.startswith(("/", "\\", "~")) and ".." not in parts
+
+
+def is_hidden(name: str) -> bool:
+    """Says whether a file or folder is one that systems leave behind (.DS_Store, Thumbs.db, ...)."""
+    return name.startswith(".") or name.lower() in _IGNORED_NAMES
+
+
+def read_bytes(path: str) -> bytes:
+    """Returns a file's content.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    if not is_remote(path):
+        return Path(path).read_bytes()
+    with _beam_file_systems(path).open(path, compression_type="uncompressed") as stream:
+        content: bytes = stream.read()
+    return content
+
+
+def exists(path: str) -> bool:
+    """Says whether a file or folder is there."""
+    if not is_remote(path):
+        return Path(path).exists()
+    return bool(_beam_file_systems(path).exists(path))
+
+
+def list_files(root: str) -> FileTree:
+    """Returns all files below a root.
+
+    Raises:
+        RefusedError: if there is no such folder.
+    """
+    root = root.rstrip("/") or "/"
+    if is_remote(root):
+        return _list_remote(root)
+    if not Path(root).is_dir():
+        what = "is a file, not a folder" if Path(root).exists() else "there is no such folder"
+        raise RefusedError([Problem(root, what, "Name the folder that holds the data set", "missing_folder")])
+    files: list[str] = []
+    folders: set[str] = set()
+    problems: list[Problem] = []
+    real_root = os.path.realpath(root)
+    for kind, below, problem in _walk(real_root, "", real_root, (real_root,)):
+        if problem is not None:
+            problems.append(problem)
+        elif kind == "file":
+            files.append(below)
+        else:
+            folders.add(below)
+    return FileTree(root, tuple(sorted(files)), frozenset(folders), tuple(sorted(problems)))
+
+
+def _walk(
+    folder: str, prefix: str, real_root: str, ancestors: tuple[str, ...]
+) -> Iterator[tuple[str, str, Problem | None]]:
+    """Yields (kind, path below the root, problem); follows links that stay below the root."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+        yield "folder", prefix, Problem(folder, what, "Make the folder readable", "unreadable_file")
+        return
+    for entry in entries:
+        if is_hidden(entry.name):
+            continue
+        below = f"{prefix}{entry.name}"
+        real = os.path.realpath(entry.path) if entry.is_symlink() else ""
+        if real and not (real + "/").startswith(real_root + "/"):
+            yield "link", below, _escaping_link(entry.path, real)
+        elif entry.is_dir():
+            yield "folder", below, None
+            if real not in ancestors:
+                yield from _walk(entry.path, below + "/", real_root, (*ancestors, real or entry.path))
+        else:
+            yield "file", below, None
+
+
+def _escaping_link(path: str, target: str) -> Problem:
+    what = f"is a link out of the data set, to {target}"
+    remedy = "Put the file itself here, or choose a data.root that holds both"
+    return Problem(path, what, remedy, "escaping_link")
+
+
+def _list_remote(root: str) -> FileTree:
+    matches = _beam_file_systems(root).match([root + "/**"])[0].metadata_list
+    files = sorted(
+        below
+        for below in (entry.path[len(root) :].lstrip("/") for entry in matches)
+        if below and not below.endswith("/") and not any(is_hidden(part) for part in below.split("/"))
+    )
+    if not files:
+        what = "there is no file below it"
+        raise RefusedError([Problem(root, what, "Name the folder that holds the data set", "missing_folder")])
+    folders = {
+        "/".join(parts[:end])
+        for parts in (below.split("/") for below in files)
+        for end in range(1, len(parts))
+    }
+    return FileTree(root, tuple(files), frozenset(folders))
+
+
+def _beam_file_systems(path: str) -> Any:
+    """Imports Beam only where a path needs it: it takes seconds."""
+    from apache_beam.io.filesystems import FileSystems
+
+    try:
+        FileSystems.get_filesystem(path)
+    except ValueError as error:
+        scheme = path.split("://", 1)[0]
+        what = f"this installation of Apache Beam opens no {scheme}:// paths ({error})"
+        remedy = "Install Beam's extra for it (apache-beam[gcp], apache-beam[aws]) or use a local path"
+        raise RefusedError([Problem(path, what, remedy, "unknown_scheme")]) from error
+    return FileSystems
