@@ -65,7 +65,6 @@ def test_attributes_count_the_digits_that_the_mask_shows(sample: Path) -> None:
         classes = len(set(np.unique(mask).tolist()) - {0, 255})
         assert row["contrast"] in {"low", "high"}
         assert classes <= 2 or row["digits"] == "many"
-        assert classes > 1 or row["digits"] == "few" or np.count_nonzero(mask) > 600
     assert {row["digits"] for row in rows} == {"few", "many"}
 
 
