@@ -69,7 +69,7 @@ class DataConfig(FrozenModel):
     """Values of the mask files that mean void (id and palette masks)."""
     void_colours: tuple[Colour, ...] = ()
     """Colours of the mask files that mean void (RGB masks)."""
-    splits: SplitConfig = SplitConfig()  # type: ignore[call-arg]
+    splits: SplitConfig = SplitConfig()
     attributes: str | None = None
     """A CSV below root: a column ``image_id``, then one column an image-level attribute."""
     bit_depth: Literal[8, 16] = 8
@@ -87,6 +87,27 @@ class DataConfig(FrozenModel):
             raise ValueError(f"ignore_id {self.ignore_id} is the id of a class; use 255")
         if self.mask_encoding == "rgb" and any(entry.colour is None for entry in self.classes):
             raise ValueError("mask_encoding rgb needs a colour for every class")
+        return self
+
+    @model_validator(mode="after")
+    def _masks_are_unambiguous(self) -> DataConfig:
+        if self.mask_encoding == "binary" and len(self.classes) != 2:
+            raise ValueError(f"mask_encoding binary needs exactly 2 classes, got {len(self.classes)}; use id")
+        meaning: dict[object, str] = {}
+        for entry in self.classes:
+            if self.mask_encoding == "rgb":
+                meant: tuple[object, ...] = (entry.colour,)
+            else:
+                meant = entry.mask_values if entry.mask_values is not None else (entry.id,)
+            for value in meant:
+                if value in meaning:
+                    raise ValueError(f"{value} in a mask means both {meaning[value]} and {entry.name}")
+                meaning[value] = entry.name
+        # In binary masks 255 is the foreground unless the class table says otherwise.
+        void: tuple[object, ...] = () if self.mask_encoding == "binary" else self.void_values
+        for value in self.void_colours if self.mask_encoding == "rgb" else void:
+            if value in meaning:
+                raise ValueError(f"{value} in a mask means both void and {meaning[value]}")
         return self
 
 

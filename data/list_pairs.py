@@ -9,7 +9,9 @@ from data.assign_splits import SPLIT_NAMES, split_of
 from data.config import DataConfig, LayoutName
 from data.errors import Problem
 from data.layouts.camvid import find_camvid_pairs
+from data.layouts.cityscapes import find_cityscapes_pairs
 from data.layouts.folder import find_folder_pairs
+from data.layouts.voc import find_voc_pairs
 from data.open_files import FileTree, list_files
 from data.pairs import Found, FoundPair, Listing, Pair
 
@@ -18,6 +20,8 @@ __all__ = ["Listing", "Pair", "list_pairs"]
 LAYOUTS: dict[LayoutName, Callable[[DataConfig, FileTree], Found]] = {
     "folder": find_folder_pairs,
     "camvid": find_camvid_pairs,
+    "voc": find_voc_pairs,
+    "cityscapes": find_cityscapes_pairs,
 }
 
 

@@ -1,0 +1,119 @@
+"""Finding every problem of a data set, and what is in it, without training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import partial
+
+from data.assign_splits import SPLIT_NAMES
+from data.check_report import CheckReport, SplitFacts
+from data.config import DataConfig
+from data.decode_mask import MaskCodec, build_mask_codec
+from data.errors import Problem
+from data.examine_pair import PairFacts, examine_pair
+from data.find_warnings import find_warnings
+from data.fingerprint_dataset import find_leaks, fingerprint
+from data.list_pairs import list_pairs
+from data.map_processes import map_processes
+from data.pairs import Listing, Pair
+from data.read_attributes import read_attributes
+
+
+def check_dataset(
+    config: DataConfig,
+    *,
+    required_splits: Collection[str] = (),
+    limit: int | None = None,
+    workers: int | None = None,
+) -> CheckReport:
+    """Opens every image and mask, in several processes, and gathers all that is wrong.
+
+    Args:
+        config: the data set.
+        required_splits: splits that must have pairs (those that are evaluated).
+        limit: open at most so many pairs, evenly spread; all if None.
+        workers: processes; as many as there are processors if None.
+
+    Raises:
+        RefusedError: if the root is no folder. All else is in the report's problems.
+    """
+    listing = list_pairs(config)
+    attributes = read_attributes(config, listing)
+    pairs = _spread(listing.pairs, limit)
+    examine = partial(_examine, codec=build_mask_codec(config))
+    results = map_processes(examine, pairs, "check images and masks", workers)
+    facts = [result for result in results if isinstance(result, PairFacts)]
+    problems = {*listing.problems, *attributes.problems, *_absent_splits(listing, required_splits)}
+    problems.update(problem for result in results if not isinstance(result, PairFacts) for problem in result)
+    problems.update(find_leaks((fact.pair.image_path, fact.pair.split, fact.image_sha256) for fact in facts))
+    complete = not problems and len(facts) == len(listing.pairs)
+    report = CheckReport(
+        root=config.root,
+        layout=config.layout,
+        class_names=tuple(entry.name for entry in config.classes),
+        own_splits=listing.own_splits,
+        splits=_sum_splits(listing, facts, len(config.classes)),
+        sizes=tuple(Counter((fact.width_px, fact.height_px) for fact in facts).most_common()),
+        kinds=dict(Counter(_kind(fact) for fact in facts).most_common()),
+        examined=len(pairs),
+        attributes=attributes.columns,
+        problems=tuple(sorted(problems)),
+        warnings=(),
+        notes=listing.notes,
+        fingerprint=fingerprint(
+            (fact.pair.image_id, fact.pair.split, fact.image_sha256, fact.mask_sha256) for fact in facts
+        )
+        if complete
+        else None,
+    )
+    return replace(report, warnings=find_warnings(report, config))
+
+
+def _examine(pair: Pair, codec: MaskCodec) -> PairFacts | list[Problem]:
+    return examine_pair(pair, codec, keep_bytes=False)
+
+
+def _spread(pairs: Sequence[Pair], limit: int | None) -> Sequence[Pair]:
+    if limit is None or len(pairs) <= limit:
+        return pairs
+    return [pairs[index * len(pairs) // limit] for index in range(limit)]
+
+
+def _absent_splits(listing: Listing, required: Collection[str]) -> list[Problem]:
+    present = {pair.split for pair in listing.pairs}
+    if not present:
+        return []
+    return [
+        Problem(
+            "evaluation.splits",
+            f"the data set has no split {split}, only {', '.join(sorted(present))}",
+            f"Add images to {split}, or take it out of evaluation.splits and evaluation.gate_split",
+            "empty_split",
+        )
+        for split in required
+        if split not in present
+    ]
+
+
+def _sum_splits(listing: Listing, facts: Sequence[PairFacts], num_classes: int) -> dict[str, SplitFacts]:
+    listed = Counter(pair.split for pair in listing.pairs)
+    splits: dict[str, SplitFacts] = {}
+    for name in SPLIT_NAMES:
+        if not listed[name]:
+            continue
+        inside = [fact for fact in facts if fact.pair.split == name]
+        by_class = [[fact.class_pixels[index] for fact in inside] for index in range(num_classes)]
+        splits[name] = SplitFacts(
+            pairs=listed[name],
+            class_pixels=tuple(sum(pixels) for pixels in by_class),
+            class_images=tuple(sum(count > 0 for count in pixels) for pixels in by_class),
+            void_pixels=sum(fact.height_px * fact.width_px - sum(fact.class_pixels) for fact in inside),
+        )
+    return splits
+
+
+def _kind(fact: PairFacts) -> str:
+    plural = "" if fact.channels == 1 else "s"
+    return f"{fact.image_format}, {fact.channels} channel{plural}, {fact.bit_depth} bit"
