@@ -92,10 +92,10 @@ def _write_splits(root: Path, seed: int, counts: dict[str, int]) -> None:
             for index, scans in enumerate(deck):
                 rng = np.random.default_rng([seed, 2, place, index])
                 scene = compose_scene(sources[split], scans, rng)
-                # Numbers go on from split to split, so that a name alone tells a scene.
+                # Numbers go on from split to split: the split's folder is no part of an image's id.
                 stem = f"scene_{number:05d}"
                 _write_scene(root, split, stem, scene, as_jpeg=rng.random() < _JPEG_SHARE)
-                rows.append((f"{split}/{stem}", scene.digits, scene.contrast))
+                rows.append((stem, scene.digits, scene.contrast))
                 number += 1
                 stage.advance()
     with (root / "attributes.csv").open("w", newline="", encoding="utf-8") as file:
