@@ -1,0 +1,73 @@
+"""TFMA's configuration from ours: one pass over the splits, sliced by split, gates on one of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import tensorflow_model_analysis as tfma
+
+from components.config import EvaluationConfig
+from components.confusion_matrix_metric import ConfusionMatrixMetric
+from components.gates import Gate, list_gates, slice_feature
+from data.features import IMAGE_SPLIT, MASK_ENCODED
+from trainer.confusion_matrix import metric_names
+
+EVALUATE_SIGNATURE = "evaluate"
+
+ROUNDING = 1e-12
+"""Slack of a drop's bound: 0.80 - 0.81 is a little less than -0.01 in floating point."""
+
+
+def build_eval_config(
+    config: EvaluationConfig, class_names: Sequence[str], code_fingerprint: str
+) -> tfma.EvalConfig:
+    """Builds the EvalConfig: every metric, the slices, and the gates as thresholds.
+
+    Args:
+        config: splits, slices and gates; the gates' metrics must exist (``gates.validate_gates``).
+        class_names: names of the classes in the order of their ids.
+        code_fingerprint: of our source, so that edited code is another evaluation to the cache.
+    """
+    metrics = []
+    for name in metric_names(class_names):
+        metric = tfma.MetricConfig(
+            class_name=ConfusionMatrixMetric.__name__,
+            module=ConfusionMatrixMetric.__module__,
+            config=json.dumps(
+                {"name": name, "class_names": list(class_names), "code_fingerprint": code_fingerprint}
+            ),
+        )
+        gates = [gate for gate in list_gates(config) if gate.metric == name]
+        if gates:
+            metric.per_slice_thresholds.append(_build_threshold(gates))
+        metrics.append(metric)
+    count = tfma.MetricConfig(class_name="ExampleCount", config=json.dumps({"name": "example_count"}))
+    return tfma.EvalConfig(
+        # The type is named, or TFMA tries to load the model as a Keras model first.
+        model_specs=[
+            tfma.ModelSpec(signature_name=EVALUATE_SIGNATURE, label_key=MASK_ENCODED, model_type="tf_generic")
+        ],
+        metrics_specs=[tfma.MetricsSpec(metrics=[count, *metrics])],
+        slicing_specs=[
+            tfma.SlicingSpec(feature_keys=[IMAGE_SPLIT]),
+            *(
+                tfma.SlicingSpec(feature_keys=[IMAGE_SPLIT, *(slice_feature(name) for name in names)])
+                for names in config.slices
+            ),
+        ],
+    )
+
+
+def _build_threshold(gates: Sequence[Gate]) -> tfma.PerSliceMetricThreshold:
+    """Builds the bounds of one metric; they hold for the gate's split as a whole, not within slices."""
+    threshold = tfma.MetricThreshold()
+    for gate in gates:
+        if gate.kind == "floor":
+            threshold.value_threshold.lower_bound.value = gate.bound
+        else:
+            threshold.change_threshold.absolute.value = -gate.bound - ROUNDING
+            threshold.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+    return tfma.PerSliceMetricThreshold(
+        slicing_specs=[tfma.SlicingSpec(feature_values={IMAGE_SPLIT: gates[0].split})], threshold=threshold
+    )
