@@ -1,0 +1,154 @@
+"""Beam transforms that read a data set's files: from the plan of shards to digests of every file."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.metrics import Metrics
+
+from data import progress
+from data.fingerprint_dataset import hash_pair
+from data.pairs import Pair
+from data.plan_shards import Shard, shard_from_json, shard_to_json
+
+METRICS_NAMESPACE = "deconvflow"
+READ_THREADS = min(4, os.cpu_count() or 1)
+UNREADABLE = "unreadable"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, order=True)
+class PairDigest:
+    """What a pair's files hold, as SHA-256 in hex; ``unreadable`` for a file that cannot be read."""
+
+    image_id: str
+    split: str
+    image_sha256: str
+    mask_sha256: str
+
+
+def write_plan(shards: Iterable[Shard], folder: str) -> list[str]:
+    """Writes one file a shard and returns their paths.
+
+    The plan goes by files because runners limit the size of a pipeline's graph, which is where
+    ``beam.Create`` puts its elements: some ten thousand pairs would be too many.
+    """
+    tf.io.gfile.makedirs(folder)
+    paths = []
+    for shard in shards:
+        path = f"{folder}/{shard.split}-{shard.number:05d}.json"
+        with tf.io.gfile.GFile(path, "w") as stream:
+            stream.write(shard_to_json(shard))
+        paths.append(path)
+    return paths
+
+
+class ReadPlan(beam.PTransform):
+    """Reads the shards that ``write_plan`` wrote, spread over the workers."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        super().__init__()
+        self._paths = list(paths)
+
+    def expand(self, pbegin: beam.Pipeline) -> beam.PCollection[Shard]:
+        """Applies the transform to the root of a pipeline."""
+        return (
+            pbegin
+            | "ListShards" >> beam.Create(self._paths)
+            | beam.Reshuffle()
+            | "ReadShard" >> beam.Map(_read_shard)
+        )
+
+
+def _read_shard(path: str) -> Shard:
+    with tf.io.gfile.GFile(path, "r") as stream:
+        return shard_from_json(stream.read())
+
+
+class HashPairs(beam.PTransform):
+    """Shards to the PairDigest of every pair."""
+
+    def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[PairDigest]:
+        """Applies the transform."""
+        return shards | "HashShard" >> beam.ParDo(HashShardFn())
+
+
+class HashShardFn(beam.DoFn):
+    """Reads and hashes the files of a shard's pairs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pairs = Metrics.counter(METRICS_NAMESPACE, "pairs_hashed")
+
+    def process(self, shard: Shard) -> Iterator[PairDigest]:
+        """Yields a digest a pair, in the shard's order."""
+        for digest in map_ahead(digest_pair, shard.pairs):
+            self._pairs.inc()
+            advance()
+            yield digest
+
+
+def digest_pair(pair: Pair) -> PairDigest:
+    """Returns the digest of a pair's files."""
+    try:
+        image_sha256, mask_sha256 = hash_pair(pair)
+    except OSError:
+        # Ingest opens the same files and says which of the two it was, and why.
+        image_sha256 = mask_sha256 = UNREADABLE
+    return PairDigest(pair.image_id, pair.split, image_sha256, mask_sha256)
+
+
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int = READ_THREADS
+) -> Iterator[Result]:
+    """Yields ``function`` of each item in order, while threads work on the items that come next.
+
+    Reading, hashing and decoding release Python's lock, so threads use the cores and hide the
+    latency of object stores. No more than twice ``threads`` results wait in memory.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+_open_stage: progress.Stage | None = None
+
+
+@contextmanager
+def showing_progress(name: str, pairs: int) -> Iterator[None]:
+    """Shows how many pairs the transforms of this module have read in this process.
+
+    Workers in other processes or on other machines show nothing.
+    """
+    global _open_stage
+    with progress.current().stage(name, total=pairs) as stage:
+        _open_stage = stage
+        try:
+            yield
+        finally:
+            _open_stage = None
+
+
+def advance() -> None:
+    """Counts one pair of the stage that is shown, if this process shows one."""
+    if _open_stage is not None:
+        _open_stage.advance()
