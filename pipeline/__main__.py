@@ -1,0 +1,5 @@
+"""``python -m pipeline`` is ``deconvflow``."""
+
+from pipeline.cli import main
+
+main()
