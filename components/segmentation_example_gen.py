@@ -1,0 +1,155 @@
+"""Component that turns a data set into tf.Examples: reads every pair, refuses what is wrong, writes.
+
+Its only inputs are execution properties, the data set's fingerprint among them: what it makes follows
+from them alone, and so does its place in the cache.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
+from tfx.dsl.placeholder import placeholder
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.dataset_snapshot import data_changed
+from data.assign_splits import SPLIT_NAMES
+from data.collect_records import CollectRecords, read_records
+from data.config import DataConfig
+from data.encode_examples import EncodeExamples, temporary_folder
+from data.errors import Problem, RefusedError
+from data.fingerprint_dataset import find_leaks
+from data.pairs import Listing
+from data.plan_shards import plan_shards
+from data.read_pairs import METRICS_NAMESPACE, PairDigest, ReadPlan, showing_progress, write_plan
+from data.take_snapshot import fingerprint_snapshot, list_dataset
+
+FINGERPRINT_PROPERTY = "fingerprint"
+
+
+def count_property(split: str) -> str:
+    """Returns the custom property of the artifact that holds a split's number of examples."""
+    return f"examples_{split}"
+
+
+class SegmentationExampleGenSpec(ComponentSpec):
+    """Interface of SegmentationExampleGen."""
+
+    PARAMETERS = {  # noqa: RUF012 - TFX's own form
+        "data_config": ExecutionParameter(type=str),
+        "fingerprint": ExecutionParameter(type=str),
+        "code_fingerprint": ExecutionParameter(type=str),
+    }
+    INPUTS = {}  # noqa: RUF012
+    OUTPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}  # noqa: RUF012
+
+
+class SegmentationExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
+    """Reads, checks and encodes the data set on Beam."""
+
+    def Do(  # noqa: N802 - TFX's name
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the examples of every split.
+
+        Raises:
+            RefusedError: with every problem of the layout, of the attributes and of the files.
+        """
+        config = DataConfig.model_validate_json(exec_properties["data_config"])
+        listing = list_dataset(config)
+        if not listing.pairs:
+            raise RefusedError(listing.problems)
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        digests, problems = self._encode_pairs(config, listing, examples.uri)
+        problems.update(listing.problems, find_leaks(_image_entries(listing, digests)))
+        if problems:
+            _discard(examples.uri)
+            raise RefusedError(sorted(problems))
+        if fingerprint_snapshot(listing, digests) != exec_properties["fingerprint"]:
+            _discard(examples.uri)
+            raise data_changed(config.root)
+        _describe(examples, digests, exec_properties["fingerprint"])
+
+    def _encode_pairs(
+        self, config: DataConfig, listing: Listing, uri: str
+    ) -> tuple[list[PairDigest], set[Problem]]:
+        scratch = temporary_folder(uri)
+        plan = write_plan(plan_shards(listing.pairs), f"{scratch}/plan")
+        with showing_progress("read and encode pairs", len(listing.pairs)):
+            pipeline = self._make_beam_pipeline()
+            _ = pipeline | ReadPlan(plan) | EncodeExamples(config, uri) | CollectRecords(scratch)
+            result = pipeline.run()
+            result.wait_until_finish()
+        _log_counters(result)
+        records = list(read_records(scratch))
+        tf.io.gfile.rmtree(scratch)
+        digests = [record for record in records if isinstance(record, PairDigest)]
+        return digests, {record for record in records if isinstance(record, Problem)}
+
+
+def _image_entries(listing: Listing, digests: list[PairDigest]) -> list[tuple[str, str, str]]:
+    """Returns path, split and digest of every image; problems name files by their paths."""
+    paths = {pair.image_id: pair.image_path for pair in listing.pairs}
+    return [(paths[digest.image_id], digest.split, digest.image_sha256) for digest in digests]
+
+
+def _discard(uri: str) -> None:
+    """Leaves nothing that looks like examples; the folder itself is TFX's to remove."""
+    for name in tf.io.gfile.listdir(uri):
+        tf.io.gfile.rmtree(f"{uri}/{name}")
+
+
+def _describe(examples: types.Artifact, digests: list[PairDigest], fingerprint: str) -> None:
+    """Sets the artifact's properties; only splits that have examples are named."""
+    counts = Counter(digest.split for digest in digests)
+    splits = [split for split in SPLIT_NAMES if counts[split]]
+    examples.split_names = artifact_utils.encode_split_names(splits)
+    examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
+    examples.set_string_custom_property(FINGERPRINT_PROPERTY, fingerprint)
+    for split in splits:
+        examples.set_int_custom_property(count_property(split), counts[split])
+
+
+def _log_counters(result: Any) -> None:
+    for counter in result.metrics().query()["counters"]:
+        if counter.key.metric.namespace == METRICS_NAMESPACE:
+            logging.info("ingest counted %s: %d", counter.key.metric.name, counter.result)
+
+
+class SegmentationExampleGen(base_beam_component.BaseBeamComponent):
+    """Ingests a data set; output ``examples`` with the splits train, val and test, as far as they exist.
+
+    The files are TFRecords without compression (images and masks are compressed already); TFX's
+    readers go by the names' endings.
+    """
+
+    SPEC_CLASS = SegmentationExampleGenSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(SegmentationExampleGenExecutor)
+
+    def __init__(
+        self, data_config: str, fingerprint: str | placeholder.Placeholder, code_fingerprint: str
+    ) -> None:
+        """Constructs the component.
+
+        Args:
+            data_config: a DataConfig as JSON.
+            fingerprint: ``snapshot.outputs['fingerprint'].future()[0].value``.
+            code_fingerprint: of the code that makes examples; another one is another execution.
+        """
+        spec = SegmentationExampleGenSpec(
+            data_config=data_config,
+            fingerprint=fingerprint,
+            code_fingerprint=code_fingerprint,
+            examples=types.Channel(type=standard_artifacts.Examples),
+        )
+        super().__init__(spec=spec)
