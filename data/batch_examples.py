@@ -1,0 +1,197 @@
+"""From transformed examples to batches: the input of training and of validation.
+
+What a batch holds depends on the seed and on its number only, not on threads, devices, or where training
+was resumed: example i of epoch e is a function of (seed, e, i), augmentation one of (seed, step).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from data.augment import augment_batch
+from data.config import AugmentConfig, TransformConfig
+from data.decode_image import BitDepth
+from data.read_transformed import (
+    find_files,
+    open_records,
+    parse_transformed,
+    read_statistics,
+    stored_dtype,
+    to_float,
+)
+
+Batch = dict[str, tf.Tensor]
+Pixels = tuple[tf.Tensor, tf.Tensor]
+
+_SHUFFLE_BUFFER_BYTES = 256_000_000
+_LOAD_BATCH = 32
+
+
+def make_dataset(
+    patterns: Sequence[str],
+    transform: TransformConfig,
+    *,
+    batch_size: int,
+    ignore_id: int,
+    bit_depth: BitDepth = 8,
+    augment: AugmentConfig | None = None,
+    shuffle: bool = False,
+    repeat: bool = False,
+    seed: int = 0,
+    start_step: int = 0,
+    cache_in_memory_bytes: int = 2_000_000_000,
+) -> tf.data.Dataset:
+    """Makes batches of transformed examples.
+
+    Training shuffles, augments and repeats: every epoch has each example once, in an order of its own, and
+    batches run on from one epoch into the next. Validation does none of it: each example comes once, in
+    the files' order, and the last batch is filled up with black images whose masks are all void.
+
+    Args:
+        patterns: names of TFRecord files of transformed examples, or patterns; ``.gz`` are compressed.
+        transform: the working size, that of the records.
+        batch_size: examples a batch, over all devices.
+        ignore_id: the id of void.
+        bit_depth: of the images in the records.
+        augment: random changes, or None.
+        shuffle: whether the order is random.
+        repeat: whether the batches never end.
+        seed: order and augmentation come from it.
+        start_step: number of the first batch, for a training that goes on: the batches before it are
+            left out at next to no cost.
+        cache_in_memory_bytes: decoded examples are kept in memory if all of them fit in so much. Larger
+            data sets are read, and decoded, anew each epoch and shuffled in a buffer.
+
+    Returns:
+        Dataset of ``image``: float32 [batch, height, width, 3] in 0 to 255, and ``mask``: uint8 [batch,
+        height, width]. With crops, height and width are the crop's.
+
+    Raises:
+        RefusedError: there are no examples.
+    """
+    files = find_files(patterns)
+    statistics = read_statistics(files)
+    records = _Records(tuple(files), transform, bit_depth, statistics.example_count)
+    order = _Order(batch_size, ignore_id, shuffle, repeat, seed, start_step)
+    fits = records.decoded_bytes() <= cache_in_memory_bytes
+    stored = _pick_from_memory(records, order) if fits else _stream_from_files(records, order)
+
+    def finish(step: tf.Tensor, images: tf.Tensor, masks: tf.Tensor) -> Batch:
+        images = to_float(images)
+        if augment is not None:
+            images, masks = augment_batch(
+                images, masks, augment, tf.stack([seed, step]), ignore_id, statistics.channel_mean
+            )
+        return {"image": images, "mask": masks}
+
+    options = tf.data.Options()
+    options.deterministic = True
+    # There is nothing to share out by file: every worker makes its part of each global batch.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    batches = stored.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+@dataclass(frozen=True)
+class _Records:
+    """What is read."""
+
+    files: tuple[str, ...]
+    transform: TransformConfig
+    bit_depth: BitDepth
+    count: int
+
+    def decoded_bytes(self) -> int:
+        pixel_bytes = 3 * stored_dtype(self.bit_depth).size + 1
+        return self.count * self.transform.height_px * self.transform.width_px * pixel_bytes
+
+    def decode(self, serialized: tf.Tensor) -> Pixels:
+        return parse_transformed(serialized, self.transform, self.bit_depth)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Which examples make up which batch."""
+
+    batch_size: int
+    ignore_id: int
+    shuffle: bool
+    repeat: bool
+    seed: int
+    start_step: int
+
+
+def _pick_from_memory(records: _Records, order: _Order) -> tf.data.Dataset:
+    """Returns a dataset of (step, images, masks) as stored; every batch is picked by its number alone."""
+    images, masks = _load(records)
+    count = records.count
+    end = np.iinfo(np.int64).max if order.repeat else -(-count // order.batch_size)
+
+    def pick(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        positions = step * order.batch_size + tf.range(order.batch_size, dtype=tf.int64)
+        epochs, places = positions // count, positions % count
+        if order.shuffle:
+            places = _shuffle(places, epochs, count, order.seed)
+        batch = tf.gather(images, places), tf.gather(masks, places)
+        return step, *(batch if order.repeat else _blank(batch, epochs == 0, order.ignore_id))
+
+    return tf.data.Dataset.range(order.start_step, end).map(pick, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _shuffle(places: tf.Tensor, epochs: tf.Tensor, count: int, seed: int) -> tf.Tensor:
+    """Returns int64 [batch]: where each place of the order 0, 1, 2 ... goes in the order of its epoch."""
+    key = tf.fill([tf.size(places)], tf.constant(seed, tf.int64))
+    seeds = tf.stack([key, epochs, tf.zeros_like(epochs)], axis=1)
+    # The public wrapper pads the wrong axis where there is a seed for each place (TensorFlow 2.16).
+    return tf.raw_ops.RandomIndexShuffle(index=places, seed=seeds, max_index=count - 1, rounds=4)
+
+
+def _load(records: _Records) -> Pixels:
+    """Returns all examples as stored: images [count, height, width, 3], masks [count, height, width]."""
+    size = (records.count, records.transform.height_px, records.transform.width_px)
+    images = np.empty((*size, 3), stored_dtype(records.bit_depth).as_numpy_dtype)
+    masks = np.empty(size, np.uint8)
+    decoded = open_records(records.files).map(records.decode, num_parallel_calls=tf.data.AUTOTUNE)
+    first = 0
+    for some_images, some_masks in decoded.batch(_LOAD_BATCH).prefetch(2).as_numpy_iterator():
+        images[first : first + len(some_images)] = some_images
+        masks[first : first + len(some_masks)] = some_masks
+        first += len(some_images)
+    # Batches are put together on the CPU, wherever training runs.
+    with tf.device("CPU:0"):
+        return tf.convert_to_tensor(images), tf.convert_to_tensor(masks)
+
+
+def _stream_from_files(records: _Records, order: _Order) -> tf.data.Dataset:
+    """Returns a dataset of (step, images, masks) as stored, read anew each epoch."""
+    serialized = open_records(records.files, parallel_reads=2 if order.shuffle else None)
+    if order.shuffle:
+        file_bytes = sum(tf.io.gfile.stat(file).length for file in records.files)
+        buffered = max(1, min(records.count, records.count * _SHUFFLE_BUFFER_BYTES // max(1, file_bytes)))
+        serialized = serialized.shuffle(buffered, seed=order.seed, reshuffle_each_iteration=True)
+    if order.repeat:
+        serialized = serialized.repeat()
+    serialized = serialized.skip(order.start_step * order.batch_size)
+    decoded = serialized.map(records.decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def fill_up(step: tf.Tensor, batch: Pixels) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        real = tf.shape(batch[1])[0]
+        missing = order.batch_size - real
+        padded = tuple(tf.pad(part, [[0, missing]] + [[0, 0]] * (len(part.shape) - 1)) for part in batch)
+        shaped = tuple(tf.ensure_shape(part, [order.batch_size, *part.shape[1:]]) for part in padded)
+        return step, *_blank((shaped[0], shaped[1]), tf.range(order.batch_size) < real, order.ignore_id)
+
+    batches = decoded.batch(order.batch_size, drop_remainder=order.repeat)
+    return batches.enumerate(order.start_step).map(fill_up)
+
+
+def _blank(batch: Pixels, is_real: tf.Tensor, ignore_id: int) -> Pixels:
+    """Returns the batch with black images and void masks where an example is not real."""
+    images, masks = batch
+    chosen = is_real[:, tf.newaxis, tf.newaxis]
+    blank_masks = tf.where(chosen, masks, tf.cast(ignore_id, tf.uint8))
+    return tf.where(chosen[..., tf.newaxis], images, tf.zeros([], images.dtype)), blank_masks
