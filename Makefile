@@ -1,0 +1,71 @@
+# What people type. `make help` lists it.
+VENV ?= .venv
+# The newer lane's wheels need glibc 2.39 (Debian 13, Ubuntu 24.04); the older one's run anywhere.
+ifndef LANE
+LANE := $(shell printf '2.39\n%s\n' "$$(getconf GNU_LIBC_VERSION 2>/dev/null | cut -d' ' -f2)" \
+	| sort -VC && echo tfx-1-21 || echo tfx-1-16)
+endif
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Without compiled bytecode, importing TFX takes a minute.
+unexport PYTHONDONTWRITEBYTECODE
+# Of another environment, if one is active; not of ours.
+unexport PYTHONHOME VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-fast lint format bench lock clean FORCE
+
+help:  ## list these targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@echo "Variables: ARGS=... for run, test, test-fast and bench; LANE=tfx-1-16 or tfx-1-21 (here: $(LANE))"
+
+setup: $(READY)  ## set the environment up in .venv, from the lock of this machine's lane
+	@echo "Ready: lane $(LANE) in $(VENV)"
+
+# Set up again when the lock changed, the lane, the place of this folder, or Python itself went away.
+ifneq ($(file <$(READY))$(if $(wildcard $(BIN)/python),, no python),$(LANE) $(CURDIR))
+$(READY): FORCE
+endif
+$(READY): requirements/$(LANE).txt requirements/bootstrap.sh pyproject.toml
+	@requirements/bootstrap.sh $(LANE) $(VENV)
+
+requirements/$(LANE).txt:
+	@requirements/bootstrap.sh $(LANE) $(VENV)
+
+run: $(READY)  ## run the whole pipeline on the embedded sample (ARGS="--config my.yaml" for your own)
+	@$(BIN)/deconvflow run $(ARGS)
+
+test: lint  ## lint, then every test
+	@mkdir -p build
+	$(BIN)/python -m pytest --junitxml=build/junit.xml $(ARGS)
+
+test-fast: $(READY)  ## the tests that take milliseconds
+	$(BIN)/python -m pytest -m "not slow and not journey" $(ARGS)
+
+lint: $(READY)  ## formatting, style, types, and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## put the code into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## measure, each number beside the bare work of the same run
+	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+# The uv that the set-up left in .tools, or the machine's own.
+UV = $(firstword $(wildcard .tools/uv/bin/uv) uv)
+COMPILE = $(UV) pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	$(if $(UPGRADE),--upgrade)
+
+lock: $(READY)  ## write the locks anew from pyproject.toml (UPGRADE=1 takes newer versions too)
+	$(COMPILE) --universal --extra tfx-1-16 --extra dev pyproject.toml -o requirements/tfx-1-16.txt
+	$(COMPILE) --universal --extra tfx-1-21 --extra dev pyproject.toml -o requirements/tfx-1-21.txt
+	sed 's/ .*//;/^$$/d' requirements/uv.txt | grep '^uv' | $(COMPILE) - -o requirements/uv.txt
+
+clean:  ## remove what the other targets made, but for the workspace
+	rm -rf .tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf "$(VENV)"
+	find . -name __pycache__ -type d -not -path './workspace/*' -prune -exec rm -rf {} +
