@@ -58,6 +58,7 @@ def check_dataset(
         sizes=tuple(Counter((fact.width_px, fact.height_px) for fact in facts).most_common()),
         kinds=dict(Counter(_kind(fact) for fact in facts).most_common()),
         examined=len(pairs),
+        largest_void_share=max((fact.void_share for fact in facts), default=0.0),
         attributes=attributes.columns,
         problems=tuple(sorted(problems)),
         warnings=(),

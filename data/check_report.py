@@ -44,6 +44,7 @@ class CheckReport:
         sizes: ((width, height), images) as displayed, most frequent first.
         kinds: ``png, 3 channels, 8 bit`` -> images, most frequent first.
         examined: so many pairs were opened.
+        largest_void_share: of the image that is void to the largest part, 0 to 1.
         attributes: the names of the image-level attributes.
         problems: everything that is wrong.
         warnings: what deserves a look, as sentences.
@@ -59,6 +60,7 @@ class CheckReport:
     sizes: tuple[tuple[tuple[int, int], int], ...]
     kinds: Mapping[str, int]
     examined: int
+    largest_void_share: float
     attributes: tuple[str, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
@@ -83,6 +85,7 @@ class CheckReport:
             "ok": not self.problems,
             "pairs": self.pairs,
             "examined": self.examined,
+            "largest_void_share": self.largest_void_share,
             "own_splits": self.own_splits,
             "splits": {name: self._split_to_json(split) for name, split in self.splits.items()},
             "sizes": [

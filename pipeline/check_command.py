@@ -1,0 +1,143 @@
+"""``deconvflow check``: every problem of a data set, and what it holds, without training."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from data.check_dataset import check_dataset
+from data.check_report import CheckReport
+from data.config import DataConfig
+from data.errors import Problem
+from data.recognise_dataset import Proposal, recognise_dataset
+from pipeline import console
+
+EXIT_DONE, EXIT_REFUSED = 0, 2
+_MOST_SIZES = 3
+
+
+def run_check(source: DataConfig | Path | str, as_json: bool, required_splits: Collection[str] = ()) -> int:
+    """Checks a data set and prints what was found.
+
+    Args:
+        source: a data set's configuration, or a folder to be recognised first.
+        as_json: print one JSON document on stdout instead of tables.
+        required_splits: splits that must not be empty.
+
+    Returns:
+        The exit status: 0 if nothing is wrong, 2 if problems were found.
+
+    Raises:
+        RefusedError: if there is no such folder, or nothing can be made out in it.
+    """
+    console.install_reporter()
+    proposal = None
+    if isinstance(source, DataConfig):
+        report = check_dataset(source, required_splits=required_splits)
+    else:
+        proposal = recognise_dataset(str(source), limit=None)
+        report = proposal.report
+    if as_json:
+        print(json.dumps(proposal.to_json() if proposal else report.to_json()))
+    else:
+        print_report(report, proposal)
+    print_problems(report.problems, report.root)
+    return EXIT_REFUSED if report.problems else EXIT_DONE
+
+
+def print_report(report: CheckReport, proposal: Proposal | None) -> None:
+    """Prints what a data set holds: counts, sizes, a table of classes, and what deserves a look."""
+    out = console.answers
+    origin = "its own splits" if report.own_splits else "split by a hash of the image id"
+    counts = ", ".join(f"{split.pairs} {name}" for name, split in report.splits.items()) or "none"
+    out.print(f"[bold]{escape(report.root)}[/]", soft_wrap=True)
+    facts = [("layout", report.layout), ("pairs", f"{report.pairs}: {counts} ({origin})")]
+    if proposal is not None:
+        facts.append(("masks", _describe_masks(proposal)))
+    if report.kinds:
+        facts.append(("images", "; ".join(f"{count} {kind}" for kind, count in report.kinds.items())))
+        facts.append(("sizes", _describe_sizes(report)))
+    if report.attributes:
+        facts.append(("attributes", ", ".join(report.attributes)))
+    if report.examined < report.pairs:
+        facts.append(("opened", f"{report.examined} of {report.pairs} pairs, evenly spread"))
+    if report.fingerprint:
+        facts.append(("content", report.fingerprint[:16]))
+    for label, text in facts:
+        out.print(f"  [dim]{label:<10}[/] {escape(text)}", soft_wrap=True)
+    if any(sum(split.class_pixels) for split in report.splits.values()):
+        out.print(_class_table(report))
+    for sentence in (*(proposal.warnings if proposal else report.warnings), *report.notes):
+        out.print(f"[yellow]note[/] {escape(sentence)}", soft_wrap=True)
+    if report.problems:
+        out.print(
+            f"[bold red]{_count(len(report.problems), 'problem')}[/]: {_describe_kinds(report.problems)}"
+        )
+    else:
+        out.print(f"[bold green]no problems[/] in {_count(report.examined, 'pair')}")
+
+
+def print_problems(problems: Sequence[Problem], root: str) -> None:
+    """Prints every problem as a sentence on stderr; files are named by their path below the root."""
+    sys.stdout.flush()
+    for problem in problems:
+        print(problem.sentence().replace(root.rstrip("/") + "/", ""), file=sys.stderr)
+
+
+def _class_table(report: CheckReport) -> Table:
+    table = Table(header_style="bold")
+    table.add_column("id", justify="right")
+    table.add_column("class")
+    for name in report.splits:
+        table.add_column(f"{name} pixels", justify="right")
+        table.add_column("images", justify="right")
+    shares = {name: split.shares() for name, split in report.splits.items()}
+    for index, label in enumerate(report.class_names):
+        cells = []
+        for name, split in report.splits.items():
+            images = split.class_images[index]
+            cells += [_share(shares[name][index]), str(images) if images else "[yellow]0[/]"]
+        table.add_row(str(index), escape(label), *cells)
+    table.add_section()
+    voids = []
+    for split in report.splits.values():
+        total = split.void_pixels + sum(split.class_pixels)
+        voids += [_share(split.void_pixels / total if total else 0.0), ""]
+    table.add_row("", "void, of all", *voids)
+    return table
+
+
+def _share(share: float) -> str:
+    return f"{share:.2%}" if share else "[yellow]none[/]"
+
+
+def _describe_masks(proposal: Proposal) -> str:
+    config = proposal.config
+    void = config.void_colours if config.mask_encoding == "rgb" else config.void_values
+    meaning = f", void {', '.join(map(str, void))}" if void else ""
+    return f"{config.mask_encoding}{meaning}; class names: {proposal.classes.source}"
+
+
+def _describe_sizes(report: CheckReport) -> str:
+    shown = ", ".join(f"{width}x{height}" for (width, height), _ in report.sizes[:_MOST_SIZES])
+    if len(report.sizes) <= _MOST_SIZES:
+        return shown
+    widths = [width for (width, _), _ in report.sizes]
+    heights = [height for (_, height), _ in report.sizes]
+    ranges = f"{min(widths)} to {max(widths)} wide, {min(heights)} to {max(heights)} high"
+    return f"{len(report.sizes)} sizes, {ranges}; most often {shown}"
+
+
+def _describe_kinds(problems: Sequence[Problem]) -> str:
+    kinds = Counter(problem.code.replace("_", " ") for problem in problems)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
