@@ -1,0 +1,75 @@
+"""Which devices train: all GPUs, some, or one or several logical CPU devices."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import tensorflow as tf
+
+from data.errors import Problem, RefusedError
+
+
+def set_logical_cpus(count: int) -> None:
+    """Splits the CPU into ``count`` logical devices.
+
+    TensorFlow allows that only before its first op of the process, and other pipeline steps may run in
+    the same process before training does: call it at the start of the process. Asking again for the
+    number that is set already does nothing.
+
+    Args:
+        count: logical CPU devices, 1 at least.
+
+    Raises:
+        RefusedError: TensorFlow has started already with another number.
+    """
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    present = tf.config.get_logical_device_configuration(cpu) or [None]
+    if len(present) == count:
+        return
+    try:
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+        )
+    except RuntimeError as error:
+        raise _refuse(
+            f"asks for {count} logical CPU devices, but TensorFlow has already started with {len(present)}",
+            "Set them at the start of the process, before anything else uses TensorFlow",
+            "logical_devices_too_late",
+        ) from error
+
+
+def list_training_devices(devices: int | Literal["auto"]) -> list[str]:
+    """Returns the names of the devices to train on (``GPU:0``).
+
+    Args:
+        devices: as in ``TrainerConfig``: ``auto`` is all GPUs, or one CPU device without any; a number
+            is so many GPUs, or so many logical CPU devices without any.
+
+    Raises:
+        RefusedError: there are fewer devices than asked for.
+    """
+    gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
+    kind, present = ("GPU", len(gpus)) if gpus else ("CPU", len(cpus))
+    wanted = (present if gpus else 1) if devices == "auto" else devices
+    if wanted > present:
+        raise _refuse(
+            f"asks for {wanted} devices, but there are {present} ({kind})",
+            "Ask for fewer, or for auto"
+            if gpus
+            else "Ask for fewer, or call trainer.distribution.set_logical_cpus at the start of the process",
+            "too_few_devices",
+        )
+    return [f"{kind}:{index}" for index in range(wanted)]
+
+
+def make_strategy(devices: int | Literal["auto"]) -> tf.distribute.Strategy:
+    """Makes the MirroredStrategy over ``list_training_devices(devices)``.
+
+    Raises:
+        RefusedError: there are fewer devices than asked for.
+    """
+    return tf.distribute.MirroredStrategy(list_training_devices(devices))
+
+
+def _refuse(what: str, remedy: str, code: str) -> RefusedError:
+    return RefusedError([Problem("trainer.devices", what, remedy, code)])
