@@ -48,7 +48,7 @@ class DatasetSnapshotSpec(ComponentSpec):
     """Interface of DatasetSnapshot."""
 
     PARAMETERS = {"data_config": ExecutionParameter(type=str)}  # noqa: RUF012 - TFX's own form
-    INPUTS = {}  # noqa: RUF012
+    INPUTS: dict[str, ChannelParameter] = {}  # noqa: RUF012
     OUTPUTS = {  # noqa: RUF012
         "snapshot": ChannelParameter(type=DatasetSnapshotArtifact),
         "fingerprint": ChannelParameter(type=standard_artifacts.String),

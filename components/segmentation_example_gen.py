@@ -47,7 +47,7 @@ class SegmentationExampleGenSpec(ComponentSpec):
         "fingerprint": ExecutionParameter(type=str),
         "code_fingerprint": ExecutionParameter(type=str),
     }
-    INPUTS = {}  # noqa: RUF012
+    INPUTS: dict[str, ChannelParameter] = {}  # noqa: RUF012
     OUTPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}  # noqa: RUF012
 
 
