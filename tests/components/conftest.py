@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -137,24 +138,33 @@ def serialize(scene: Scene, split: str, image_id: str) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def write_model() -> Callable[..., Any]:
-    """Exports the small model into ``folder/Format-Serving``; returns the Model artifact."""
+def write_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Exports the small model into ``folder/Format-Serving``; returns the Model artifact.
 
-    def write(folder: Path, offset: int = 0) -> Any:
+    Exports of the same offset are byte for byte the same files. ``change`` may replace signatures.
+    """
+    exported: dict[int, Path] = {}
+
+    def write(
+        folder: Path, offset: int = 0, change: Callable[[Any, dict[str, Any]], None] | None = None
+    ) -> Any:
         import tensorflow as tf
         from tfx.types import standard_artifacts
 
-        module = _build_module(offset)
-        tf.saved_model.save(
-            module,
-            str(folder / "Format-Serving"),
-            signatures={
+        if offset not in exported or change:
+            module = _build_module(offset)
+            signatures = {
                 "serving_default": module.serve,
                 "image_tensor": module.image_tensor,
                 "serve_examples": module.serve_examples,
                 "evaluate": module.evaluate,
-            },
-        )
+            }
+            if change:
+                change(module, signatures)
+            target = tmp_path_factory.mktemp("exported") / "model"
+            tf.saved_model.save(module, str(target), signatures=signatures)
+            exported[-1 if change else offset] = target
+        shutil.copytree(exported[-1 if change else offset], folder / "Format-Serving")
         model = standard_artifacts.Model()
         model.uri = str(folder)
         return model
@@ -164,6 +174,8 @@ def write_model() -> Callable[..., Any]:
 
 def _build_module(offset: int) -> Any:
     import tensorflow as tf
+
+    from data.decode_image import decode_image
 
     class SmallModel(tf.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -175,7 +187,7 @@ def _build_module(offset: int) -> Any:
             return tf.cast(red // RED_PER_CLASS, tf.uint8)
 
         def decode(self, encoded: Any) -> Any:
-            return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+            return decode_image(encoded)
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
         def serve(self, image_bytes: Any) -> Any:

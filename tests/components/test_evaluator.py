@@ -107,3 +107,123 @@ def test_every_number_equals_numpy_by_split_and_by_slice(evaluate: Any, small: A
     assert verdict["data_fingerprint"] == "data-1"
     assert verdict["code_fingerprint"] == "code-1"
     assert verdict["baseline"] is None
+
+
+def test_a_model_under_a_floor_is_refused_and_says_why(evaluate: Any, small: Any, scenes: Any) -> None:
+    value = compute_metrics(small.reference_matrix(scenes["test"]), small.CLASS_NAMES)["mean_iou"]
+
+    verdict, _, blessing = evaluate(gates({"mean_iou": value + 1e-6, "pixel_accuracy": 0.1}))
+
+    assert not is_blessed(blessing)
+    assert verdict["blessed"] is False
+    by_metric = {gate["metric"]: gate for gate in verdict["gates"]}
+    assert by_metric["mean_iou"]["passed"] is False
+    assert by_metric["mean_iou"]["value"] == pytest.approx(value, abs=1e-12)
+    assert "below its floor" in by_metric["mean_iou"]["sentence"]
+    assert by_metric["pixel_accuracy"]["passed"] is True
+
+
+def test_a_value_on_its_floor_passes(evaluate: Any, small: Any, scenes: Any) -> None:
+    values = compute_metrics(small.reference_matrix(scenes["test"]), small.CLASS_NAMES)
+
+    _, _, blessing = evaluate(gates({"mean_iou": values["mean_iou"], "iou/sky": values["iou/sky"]}))
+
+    assert is_blessed(blessing)
+
+
+def test_the_gates_hold_for_their_split_only(evaluate: Any, scenes: Any, small: Any) -> None:
+    """val is so bad that it would fail; it is not the gate's split."""
+    wrong = [small.Scene(scene.image, (scene.mask + 1) % 3, {}) for scene in scenes["val"]]
+
+    verdict, _, blessing = evaluate(gates({"mean_iou": 0.5}), splits={**scenes, "val": wrong})
+
+    assert verdict["metrics"]["val"]["mean_iou"] < 0.5
+    assert is_blessed(blessing)
+
+
+def test_a_floor_on_a_class_that_does_not_occur_fails(evaluate: Any) -> None:
+    verdict, _, blessing = evaluate(gates({"mean_iou": 0.1, "iou/unicorn": 0.0}))
+
+    assert not is_blessed(blessing)
+    gate = verdict["gates"][1]
+    assert (gate["metric"], gate["passed"], gate["value"]) == ("iou/unicorn", False, None)
+    assert "undefined" in gate["sentence"]
+
+
+def test_a_split_without_images_blesses_nothing(evaluate: Any, scenes: Any) -> None:
+    verdict, _, blessing = evaluate(gates({"mean_iou": 0.0}), splits={**scenes, "test": []})
+
+    assert not is_blessed(blessing)
+    assert "test" not in verdict["num_images"]
+    assert "no image was evaluated" in verdict["gates"][0]["sentence"]
+
+
+def test_no_images_at_all_bless_nothing(evaluate: Any) -> None:
+    verdict, metrics, blessing = evaluate(gates({"mean_iou": 0.0}), splits={"val": [], "test": []})
+
+    assert not is_blessed(blessing)
+    assert metrics["splits"] == {}
+    assert verdict["gates"][0]["passed"] is False
+
+
+def test_a_slice_into_which_no_image_falls_is_named(evaluate: Any) -> None:
+    verdict, _, _ = evaluate(gates({"mean_iou": 0.0}, slices=(("wether",),)))
+
+    assert verdict["slices"] == []
+    assert any("test has attribute/wether" in note for note in verdict["notes"])
+
+
+def test_a_split_that_is_not_there_is_refused(evaluate: Any, scenes: Any) -> None:
+    from data.errors import RefusedError
+
+    with pytest.raises(RefusedError, match=r"evaluation.splits: names val, but the data set has only test"):
+        evaluate(gates({"mean_iou": 0.0}), splits={"test": scenes["test"]})
+
+
+@pytest.mark.parametrize(
+    ("allowed", "blessed"), [(0.5, True), (0.0, False)], ids=["within the tolerance", "over the tolerance"]
+)
+def test_a_drop_against_the_pushed_model(
+    evaluate: Any, write_model: Any, small: Any, scenes: Any, tmp_path: Path, allowed: float, blessed: bool
+) -> None:
+    pushed = Path(write_model(tmp_path / "pushed").uri) / "Format-Serving"
+    version = pushed.rename(tmp_path / "7")
+    better = compute_metrics(small.reference_matrix(scenes["test"]), small.CLASS_NAMES)["mean_iou"]
+    worse = compute_metrics(small.reference_matrix(scenes["test"], offset=30), small.CLASS_NAMES)["mean_iou"]
+    assert 0.0 < better - worse < 0.5
+
+    verdict, metrics, blessing = evaluate(
+        gates({"mean_iou": 0.0}, {"mean_iou": allowed}), offset=30, baseline_uri=f"{version}#model=abc"
+    )
+
+    assert is_blessed(blessing) == blessed
+    gate = verdict["gates"][1]
+    assert gate["kind"] == "max_drop"
+    assert gate["passed"] == blessed
+    assert gate["value"] == pytest.approx(worse, abs=1e-12)
+    assert gate["baseline_value"] == pytest.approx(better, abs=1e-12)
+    assert f"{better - worse:.4f} worse" in gate["sentence"]
+    assert verdict["baseline"] == {"version": 7, "uri": str(version)}
+    matrix = metrics["baseline"]["splits"]["test"]["confusion_matrix"]
+    assert np.array_equal(matrix, small.reference_matrix(scenes["test"]))
+
+
+def test_an_equal_model_passes_a_drop_of_nothing(evaluate: Any, write_model: Any, tmp_path: Path) -> None:
+    pushed = (Path(write_model(tmp_path / "pushed").uri) / "Format-Serving").rename(tmp_path / "1")
+
+    verdict, _, blessing = evaluate(
+        gates({"mean_iou": 0.0}, {"mean_iou": 0.0, "iou/unicorn": 0.0}), baseline_uri=str(pushed)
+    )
+
+    by_metric = {gate["metric"]: gate for gate in verdict["gates"] if gate["kind"] == "max_drop"}
+    assert by_metric["mean_iou"]["passed"] is True
+    assert by_metric["iou/unicorn"]["passed"] is False  # Undefined, so nothing to compare.
+    assert not is_blessed(blessing)
+
+
+def test_without_a_baseline_only_the_floors_count(evaluate: Any) -> None:
+    verdict, _, blessing = evaluate(gates({"mean_iou": 0.0}, {"mean_iou": 0.0}))
+
+    assert is_blessed(blessing)
+    assert verdict["gates"][1]["passed"] is True
+    assert "no model has been pushed before" in verdict["gates"][1]["sentence"]

@@ -1,0 +1,172 @@
+"""Pushing: a blessed model becomes the next version of a serving root, whole or not at all."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from components import version_store
+from components.manifest import (
+    MANIFEST_FILE,
+    STATISTICS_FILE,
+    Manifest,
+    ManifestClass,
+    ManifestMetrics,
+    fingerprint_model,
+    hash_files,
+    newest_version,
+    read_manifest,
+    verify_files,
+    version_path,
+)
+from data.classes import ClassTable
+from data.errors import RefusedError
+
+_STACK = (
+    "tensorflow",
+    "keras",
+    "tfx",
+    "apache-beam",
+    "tensorflow-transform",
+    "tensorflow-model-analysis",
+    "tensorflow-data-validation",
+    "ml-metadata",
+    "numpy",
+    "protobuf",
+)
+_MAX_ATTEMPTS = 1000
+
+
+@dataclass(frozen=True)
+class PushedVersion:
+    """Where a model is served from."""
+
+    version: int
+    path: str
+    is_new: bool
+    """False if the newest version was this very model already, so that nothing was copied."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the manifest says besides what the model's files tell by themselves."""
+
+    name: str
+    run_id: str
+    class_table: ClassTable
+    code_fingerprint: str
+    verdict: Mapping[str, Any]
+    """The Evaluator's verdict.json: metrics and the data's fingerprint."""
+
+
+def push_version(
+    serving_root: str, model_dir: str, facts: ModelFacts, statistics_file: str | None = None
+) -> PushedVersion:
+    """Copies a model into the serving root as its next version.
+
+    Pushes at the same time get distinct numbers: a number is taken by a rename, and the loser tries
+    the next. A number that was pushed once is not used again, even if its folder was removed since.
+
+    Args:
+        serving_root: the folder of the versions; made if need be.
+        model_dir: the SavedModel's folder.
+        facts: for the manifest.
+        statistics_file: FeatureStats.pb of the train split, kept beside the model.
+
+    Raises:
+        OSError: the disk is full, or the like; nothing is left behind.
+    """
+    fingerprint = fingerprint_model(model_dir)
+    version_store.remove_stale(serving_root)
+    if served := _served_already(serving_root, fingerprint):
+        return served
+    with version_store.StagedVersion(serving_root) as staged:
+        staged.copy_tree(model_dir)
+        if statistics_file:
+            staged.copy_file(statistics_file, STATISTICS_FILE)
+        # Of the copy, so that a copying error is found by verify_files.
+        files = hash_files(staged.folder, version_store.list_files(staged.folder))
+        return _place(
+            serving_root, staged, lambda version: _write_manifest(version, fingerprint, files, facts)
+        )
+
+
+def _served_already(serving_root: str, fingerprint: str) -> PushedVersion | None:
+    version = newest_version(serving_root)
+    if version is None:
+        return None
+    path = version_path(serving_root, version)
+    try:
+        is_same = read_manifest(path).model_fingerprint == fingerprint and not verify_files(path)
+    except RefusedError:  # A damaged version must not stand in the way of a good one.
+        return None
+    return PushedVersion(version, path, is_new=False) if is_same else None
+
+
+def _place(
+    serving_root: str, staged: version_store.StagedVersion, write_manifest: Callable[[int], Manifest]
+) -> PushedVersion:
+    used = [version for version, _ in version_store.read_push_log(serving_root)]
+    for _ in range(_MAX_ATTEMPTS):
+        version = max([*version_store.list_versions(serving_root), *used], default=0) + 1
+        manifest = write_manifest(version)
+        staged.write_file(MANIFEST_FILE, manifest.to_bytes())
+        if staged.place(version):
+            version_store.log_push(serving_root, version, manifest.model_fingerprint)
+            return PushedVersion(version, version_path(serving_root, version), is_new=True)
+        used.append(version)
+        if served := _served_already(serving_root, manifest.model_fingerprint):
+            return served
+    raise RuntimeError(f"no free version number in {serving_root}")
+
+
+def _write_manifest(
+    version: int, model_fingerprint: str, files: Mapping[str, str], facts: ModelFacts
+) -> Manifest:
+    verdict = facts.verdict
+    return Manifest(
+        name=facts.name,
+        version=version,
+        run_id=facts.run_id,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        classes=tuple(
+            ManifestClass(id=c.id, name=c.name, colour=c.colour) for c in facts.class_table.classes
+        ),
+        ignore_id=facts.class_table.ignore_id,
+        metrics={split: ManifestMetrics(**metrics) for split, metrics in verdict.get("metrics", {}).items()},
+        data_fingerprint=verdict.get("data_fingerprint") or "",
+        code_fingerprint=facts.code_fingerprint,
+        model_fingerprint=model_fingerprint,
+        files=dict(files),
+        stack=_stack_versions(),
+    )
+
+
+def _stack_versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _STACK:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def find_vanished(serving_root: str, model_dir: str) -> str:
+    """Says which versions of this very model were pushed once and are gone since.
+
+    It is the part of the outside world that decides whether an earlier push still stands, and so part
+    of the Pusher's cache key: it is the same before a push and after it, and changes when somebody
+    removes the version.
+    """
+    there = set(version_store.list_versions(serving_root))
+    pushes = version_store.read_push_log(serving_root)
+    if not any(version not in there for version, _ in pushes):
+        return ""
+    fingerprint = fingerprint_model(model_dir)
+    gone = sorted({version for version, pushed in pushes if pushed == fingerprint and version not in there})
+    return ",".join(str(version) for version in gone)
