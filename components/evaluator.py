@@ -27,10 +27,11 @@ from components import evaluation_hooks
 from components.baseline_reference import BaselineReference
 from components.build_eval_config import build_eval_config
 from components.config import EvaluationConfig
+from components.evaluation_results import SliceResult, find_empty_slices
 from components.gates import slice_feature, validate_gates
 from components.judge_model import Verdict, judge_model, metrics_to_json, verdict_to_json
 from components.manifest import fingerprint_model
-from components.read_evaluation import SliceResult, find_empty_slices, read_failures, read_slices
+from components.read_evaluation import read_failures, read_slices
 from components.write_json import write_json
 from data.errors import Problem, RefusedError
 

@@ -19,6 +19,9 @@ from trainer.confusion_matrix import SUMMARY_METRICS, metric_names
 
 GateKind = Literal["floor", "max_drop"]
 
+_SHOWN = 0.00005
+"""Differences below it are 0.0000 in a sentence."""
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -123,7 +126,8 @@ def explain_gate(
         return f"{place} is {value:.4f}, but undefined for the pushed model, so it cannot be compared."
     assert value is not None and baseline_value is not None
     drop = baseline_value - value
-    change = "as good as" if drop == 0 else f"{abs(drop):.4f} {'worse' if drop > 0 else 'better'} than"
+    worse = "worse" if drop > 0 else "better"
+    change = "as good as" if abs(drop) < _SHOWN else f"{abs(drop):.4f} {worse} than"
     limit = f"a drop of up to {gate.bound:.4f} is allowed" if passed else f"only {gate.bound:.4f} is allowed"
     return f"{place} is {value:.4f}, {change} the pushed model's {baseline_value:.4f}; {limit}."
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from components.baseline_reference import BaselineReference
 from components.config import EvaluationConfig
+from components.evaluation_results import GateFailures, SliceResult
 from components.gates import Gate, GateOutcome, explain_gate, list_gates
-from components.read_evaluation import GateFailures, SliceResult
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def push_version(
     """
     fingerprint = fingerprint_model(model_dir)
     version_store.remove_stale(serving_root)
-    if served := _served_already(serving_root, fingerprint):
+    if served := _served_already(serving_root, fingerprint):  # Before copying.
         return served
     with version_store.StagedVersion(serving_root) as staged:
         staged.copy_tree(model_dir)
@@ -114,13 +114,14 @@ def _place(
     for _ in range(_MAX_ATTEMPTS):
         version = max([*version_store.list_versions(serving_root), *used], default=0) + 1
         manifest = write_manifest(version)
+        # After choosing the number: whoever pushes this model meanwhile either shows here or takes it.
+        if served := _served_already(serving_root, manifest.model_fingerprint):
+            return served
         staged.write_file(MANIFEST_FILE, manifest.to_bytes())
         if staged.place(version):
             version_store.log_push(serving_root, version, manifest.model_fingerprint)
             return PushedVersion(version, version_path(serving_root, version), is_new=True)
         used.append(version)
-        if served := _served_already(serving_root, manifest.model_fingerprint):
-            return served
     raise RuntimeError(f"no free version number in {serving_root}")
 
 
