@@ -120,6 +120,7 @@ def _examine_image(content: bytes) -> _ImageFacts:
     if image.mode in ("CMYK", "YCCK", "LAB"):
         what = f"is a {image.mode} image, whose colours depend on the program that opens it"
         raise UnreadableImageError("unsupported_format", what, "Convert it to RGB")
+    # MPO is what several cameras write as .jpg: a JPEG with a second one behind it.
     is_jpeg = image.format in ("JPEG", "MPO")
     # Bits a channel: the ninth byte of a PNG's header chunk. Pillow narrows 16-bit colour to 8.
     bit_depth = 16 if not is_jpeg and content[24] == 16 else 8

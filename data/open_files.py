@@ -67,8 +67,14 @@ def read_bytes(path: str) -> bytes:
     """
     if not is_remote(path):
         return Path(path).read_bytes()
-    with _beam_file_systems(path).open(path, compression_type="uncompressed") as stream:
-        content: bytes = stream.read()
+    try:
+        with _beam_file_systems(path).open(path, compression_type="uncompressed") as stream:
+            content: bytes = stream.read()
+    except (OSError, RefusedError):
+        raise
+    except Exception as error:
+        # Each object store's client raises exceptions of its own.
+        raise OSError(f"{type(error).__name__}: {error}") from error
     return content
 
 
@@ -137,7 +143,13 @@ def _escaping_link(path: str, target: str) -> Problem:
 
 
 def _list_remote(root: str) -> FileTree:
-    matches = _beam_file_systems(root).match([root + "/**"])[0].metadata_list
+    file_systems = _beam_file_systems(root)
+    try:
+        matches = file_systems.match([root + "/**"])[0].metadata_list
+    except Exception as error:
+        what = f"cannot be listed ({' '.join(str(error).split())})"
+        remedy = "Check the path, and that this machine may read it"
+        raise RefusedError([Problem(root, what, remedy, "unreadable_file")]) from error
     files = sorted(
         below
         for below in (entry.path[len(root) :].lstrip("/") for entry in matches)

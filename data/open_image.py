@@ -14,8 +14,7 @@ from data.errors import Problem
 MAX_PIXELS = 80_000_000
 """Larger images are refused before they are decoded: a small file can claim to be a huge picture."""
 
-IMAGE_FORMATS = ("PNG", "JPEG", "MPO")
-"""MPO is what several cameras write as .jpg: a JPEG with a second one behind it."""
+IMAGE_FORMATS = ("PNG", "JPEG")
 MASK_FORMATS = ("PNG", "BMP", "GIF", "TIFF")
 
 # Our own bound is lower than the size from which Pillow warns.
