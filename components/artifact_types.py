@@ -24,3 +24,10 @@ class DataGateReport(artifact.Artifact):
     PROPERTIES = {  # noqa: RUF012 - TFX's own form
         "passed": artifact.Property(type=artifact.PropertyType.INT),
     }
+
+
+class RunReportPage(artifact.Artifact):
+    """The page that explains a run: ``index.html``."""
+
+    TYPE_NAME = "RunReportPage"
+    FILE_NAME = "index.html"

@@ -1,0 +1,93 @@
+"""The data and the model's facts in the rows of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.report.facts import RunFacts
+from components.report.format_values import defined, format_count, format_number
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """One class in one split."""
+
+    share: float | None
+    """Of the labelled pixels, 0 to 1."""
+    bar: float
+    """``share`` over the largest share of any class in any split, 0 to 1."""
+    images: int
+
+
+@dataclass(frozen=True)
+class FrequencyRow:
+    """One class in every split."""
+
+    class_id: int
+    splits: tuple[Frequency, ...]
+    is_missing_in_train: bool
+
+
+def describe_frequencies(facts: RunFacts) -> tuple[FrequencyRow, ...]:
+    """Returns how often each class occurs in each split of ``facts.data``."""
+    if not facts.data:
+        return ()
+    totals = [sum(split.class_pixels) for split in facts.data]
+    shares = [
+        [pixels / total if total else None for pixels in split.class_pixels]
+        for split, total in zip(facts.data, totals, strict=True)
+    ]
+    largest = max((share or 0.0 for row in shares for share in row), default=0.0)
+    rows = []
+    for class_id in range(len(facts.classes)):
+        splits = tuple(
+            Frequency(
+                row[class_id],
+                (row[class_id] or 0.0) / largest if largest else 0.0,
+                split.class_images[class_id],
+            )
+            for split, row in zip(facts.data, shares, strict=True)
+        )
+        missing = any(split.name == "train" and not split.class_pixels[class_id] for split in facts.data)
+        rows.append(FrequencyRow(class_id, splits, missing))
+    return tuple(rows)
+
+
+def describe_model(facts: RunFacts) -> tuple[tuple[str, str], ...]:
+    """Returns what is known of the model and its training, as pairs of label and value."""
+    training = facts.training
+    rows = [
+        ("Network", _describe_network(facts.configuration)),
+        ("Parameters", format_count(defined(training.get("parameters")))),
+        ("Precision", _join(training.get("precision"), training.get("precision_reason"))),
+        ("Devices", _describe_devices(training.get("devices"))),
+        ("Steps", format_count(defined(training.get("steps")))),
+        ("Best epoch", format_count(defined(training.get("best_epoch")))),
+    ]
+    speeds = [epoch.images_per_second for epoch in facts.history if epoch.images_per_second is not None]
+    if speeds:
+        # The first epoch also compiles the graph.
+        speed = sorted(speeds)[len(speeds) // 2]
+        rows.append(("Training speed", f"{format_number(speed)} images/s (median epoch)"))
+    return tuple((label, value) for label, value in rows if value and value != "\N{EN DASH}")
+
+
+def _describe_network(configuration: Mapping[str, Any]) -> str:
+    model = (configuration.get("trainer") or {}).get("model") or {}
+    size = configuration.get("transform") or {}
+    name = " on ".join(str(model[key]) for key in ("head", "backbone") if key in model)
+    if name and "height_px" in size and "width_px" in size:
+        name += f", working size {size['height_px']} \N{MULTIPLICATION SIGN} {size['width_px']} px"
+    return name
+
+
+def _join(value: Any, reason: Any) -> str:
+    return f"{value} ({reason})" if value and reason else str(value or "")
+
+
+def _describe_devices(devices: Any) -> str:
+    if isinstance(devices, list | tuple):
+        return ", ".join(str(device) for device in devices)
+    return str(devices) if devices is not None else ""

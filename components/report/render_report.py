@@ -1,0 +1,108 @@
+"""Renders a run's facts as one HTML page that needs nothing but itself. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+from markupsafe import Markup
+
+from components.report import describe_data, describe_scores, format_values
+from components.report.describe_confusion import describe_rows, list_mistakes
+from components.report.draw_curves import draw_learning_curves
+from components.report.draw_pictures import ERROR_COLOUR
+from components.report.facts import RunFacts
+
+_FOLDER = Path(__file__).parent
+_SECTIONS = (
+    ("verdict", "Verdict"),
+    ("metrics", "Metrics"),
+    ("confusion", "Confusion"),
+    ("images", "Images"),
+    ("training", "Training"),
+    ("data", "Data"),
+    ("run", "Configuration"),
+)
+
+
+def render_report(facts: RunFacts) -> str:
+    """Returns the page: the same facts give the same bytes.
+
+    Everything in ``facts`` is escaped; the page's own script is the only one that may run.
+    """
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    style = (_FOLDER / "report.css").read_text(encoding="utf-8")
+    page = _environment().get_template("page.html.j2")
+    return page.render(
+        facts=facts,
+        classes=facts.classes.classes,
+        gate_score=facts.score(facts.gate_split),
+        has_baseline=facts.baseline_score(facts.gate_split) is not None,
+        sections=_SECTIONS,
+        style=Markup(style),
+        style_hash=_hash_source(style),
+        script=Markup(script),
+        script_hash=_hash_source(script),
+        error_colour=ERROR_COLOUR,
+        configuration=_write_yaml(facts.configuration),
+        charts=draw_learning_curves(facts.history),
+        **_describe(facts),
+    )
+
+
+def _hash_source(text: str) -> str:
+    """Returns the form in which a Content-Security-Policy names an inline script or style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _describe(facts: RunFacts) -> dict[str, Any]:
+    return {
+        "headline": describe_scores.describe_verdict(facts.verdict),
+        "tiles": describe_scores.describe_tiles(facts),
+        "highlights": describe_scores.describe_highlights(facts),
+        "score_rows": describe_scores.describe_scores(facts),
+        "slice_rows": describe_scores.describe_slices(facts),
+        "class_rows": describe_scores.describe_classes(facts),
+        "matrices": sorted(
+            (score for score in facts.splits if score.matrix is not None),
+            key=lambda score: score.name != facts.gate_split,
+        ),
+        "frequencies": describe_data.describe_frequencies(facts),
+        "model_facts": describe_data.describe_model(facts),
+    }
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "metric": format_values.format_metric,
+        "count": format_values.format_count,
+        "percent": format_values.format_percent,
+        "seconds": format_values.format_seconds,
+        "number": format_values.format_number,
+        "metric_label": format_values.metric_label,
+        "matrix_rows": describe_rows,
+        "mistakes": list_mistakes,
+        "class_colour": lambda colour: "#{:02x}{:02x}{:02x}".format(*colour),
+    }
+    environment.globals["metric_labels"] = format_values.METRIC_LABELS
+    return environment
+
+
+def _write_yaml(configuration: Any) -> str:
+    if not configuration:
+        return ""
+    text: str = yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True, width=100)
+    return text
