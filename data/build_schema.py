@@ -50,11 +50,13 @@ def build_schema(config: DataConfig, attributes: Iterable[str] = ()) -> schema_p
         if not feature.name.startswith(features.attribute_key("")):
             _require_one_value(feature)
             _set_domain(feature)
-    representations = schema.tensor_representation_group[""].tensor_representation
     for name in _OPAQUE:
         schema.feature.add(name=name, type=schema_pb2.BYTES)
-        representations[name].dense_tensor.column_name = name
-        representations[name].dense_tensor.shape.SetInParent()
+    # One representation given means that none is inferred: so all are given.
+    representations = schema.tensor_representation_group[""].tensor_representation
+    for feature in schema.feature:
+        representations[feature.name].dense_tensor.column_name = feature.name
+        representations[feature.name].dense_tensor.shape.SetInParent()
     return schema
 
 

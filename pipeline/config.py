@@ -172,7 +172,7 @@ def _explain(item: Any, source: str) -> Problem:
 
 
 _MISSING_REMEDIES = {
-    "data.classes": "Add the class table, one row each: - {id: 0, name: background}; `deconvflow init` writes it",
+    "data.classes": "Add the class table, one row each: - {id: 0, name: background}; init writes it",
     "data.root": "Give the folder of the data set",
 }
 

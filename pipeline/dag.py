@@ -1,0 +1,207 @@
+"""The DAG, in the order in which a record travels through it.
+
+Code fingerprints: a component's inputs tell TFX's cache what data it works on; the fingerprint of the
+source that it runs tells it the rest. Each component names the packages it runs, no more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tfx.components import ExampleValidator, StatisticsGen, Trainer, Transform
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2, transform_pb2
+from trainer.run_fn import run_fn
+
+from components.baseline_model import BaselineModel
+from components.data_gate import DataGate
+from components.dataset_snapshot import DatasetSnapshot
+from components.evaluator import Evaluator
+from components.pusher import Pusher
+from components.segmentation_example_gen import SegmentationExampleGen
+from components.serving_smoke_test import ServingSmokeTest
+from components.statistics_options import build_statistics_options
+from data.build_schema import build_schema, write_schema
+from data.classes import build_class_table
+from data.take_snapshot import list_dataset
+from data.transform_example import preprocessing_fn
+from pipeline.config import PipelineConfig
+from pipeline.fingerprint_code import fingerprint_code
+from pipeline.workspace import Workspace
+
+ALWAYS_RUN = frozenset({"DataGate"})
+"""Nodes that judge what lies outside the DAG's inputs, and so are never taken from the cache."""
+
+_EVALUATION_CODE = (
+    "data",
+    "trainer",
+    "components.build_eval_config",
+    "components.confusion_matrix_metric",
+    "components.evaluation_hooks",
+    "components.evaluator",
+    "components.gates",
+    "components.judge_model",
+    "components.read_evaluation",
+)
+
+
+@dataclass(frozen=True)
+class DatasetShape:
+    """What the DAG itself depends on of a data set."""
+
+    attributes: tuple[str, ...]
+    training_splits: tuple[str, ...]
+    """train, and val where there is one."""
+
+
+def read_shape(config: PipelineConfig) -> DatasetShape:
+    """Lists the data set; opens no image.
+
+    Raises:
+        RefusedError: if the root is no folder.
+    """
+    listing = list_dataset(config.data)
+    splits = {pair.split for pair in listing.pairs}
+    return DatasetShape(
+        attributes=tuple(sorted({name for pair in listing.pairs for name, _ in pair.attributes})),
+        training_splits=("train", "val") if "val" in splits else ("train",),
+    )
+
+
+def create_pipeline(config: PipelineConfig, workspace: Workspace) -> Pipeline:
+    """Returns the TFX pipeline of a configuration.
+
+    Args:
+        config: validated; ``data.root`` is absolute.
+        workspace: where artifacts, the served versions and the curated schema are.
+    """
+    dataset = read_shape(config)
+    data = _DataNodes(config, workspace, dataset)
+    model = _ModelNodes(config, workspace, data, dataset)
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(workspace.pipeline_root(config.name)),
+        components=[*vars(data).values(), *vars(model).values()],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(workspace.metadata_db)),
+        beam_pipeline_args=list(config.beam.args),
+    )
+
+
+class _DataNodes:
+    """From files to transformed examples."""
+
+    def __init__(self, config: PipelineConfig, workspace: Workspace, dataset: DatasetShape) -> None:
+        data_json = config.data.model_dump_json()
+        attributes = dataset.attributes
+        schema_file = write_schema(
+            build_schema(config.data, attributes), workspace.schema_folder(config.name)
+        )
+        self.snapshot = DatasetSnapshot(data_config=data_json)
+        self.example_gen = SegmentationExampleGen(
+            data_config=data_json,
+            fingerprint=self.snapshot.outputs["fingerprint"].future()[0].value,
+            code_fingerprint=fingerprint_code(["data", "components.segmentation_example_gen"]),
+        )
+        examples = self.example_gen.outputs["examples"]
+        self.statistics_gen = StatisticsGen(
+            examples=examples, stats_options=build_statistics_options(config.data, attributes)
+        )
+        statistics = self.statistics_gen.outputs["statistics"]
+        self.schema_gen = ImportSchemaGen(schema_file=str(schema_file))
+        schema = self.schema_gen.outputs["schema"]
+        self.example_validator = ExampleValidator(statistics=statistics, schema=schema)
+        self.data_gate = DataGate(
+            examples=examples,
+            statistics=statistics,
+            schema=schema,
+            anomalies=self.example_validator.outputs["anomalies"],
+            gate_config=config.data_gate.model_dump_json(),
+            serving_root=str(workspace.serving(config.name)),
+            report_dir=str(workspace.gate_reports(config.name)),
+        )
+        self.transform = Transform(
+            examples=examples,
+            schema=schema,
+            preprocessing_fn=_dotted_path(preprocessing_fn),
+            # The test split is only ever read raw, by the Evaluator.
+            splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=dataset.training_splits),
+            disable_statistics=True,
+            custom_config={
+                "config": _sections(config, "data", "transform"),
+                "code_fingerprint": fingerprint_code(["data"]),
+            },
+        )
+        # Only an order, no artifact: a gate that runs each time must not change Transform's cache key.
+        self.transform.add_upstream_node(self.data_gate)
+
+
+class _ModelNodes:
+    """From transformed examples to a pushed model and its report."""
+
+    def __init__(
+        self, config: PipelineConfig, workspace: Workspace, data: _DataNodes, dataset: DatasetShape
+    ) -> None:
+        examples = data.example_gen.outputs["examples"]
+        class_table = build_class_table(config.data)
+        class_names = [entry.name for entry in class_table.classes]
+        serving_root = str(workspace.serving(config.name))
+        training_code = fingerprint_code(["data", "trainer"])
+        self.trainer = Trainer(
+            examples=data.transform.outputs["transformed_examples"],
+            transform_graph=data.transform.outputs["transform_graph"],
+            schema=data.schema_gen.outputs["schema"],
+            run_fn=_dotted_path(run_fn),
+            train_args=trainer_pb2.TrainArgs(splits=["train"]),
+            eval_args=trainer_pb2.EvalArgs(splits=[dataset.training_splits[-1]]),
+            custom_config={
+                "config": _sections(config, "data", "transform", "augment", "trainer"),
+                "code_fingerprint": training_code,
+                "validate": "val" in dataset.training_splits,
+                "checkpoint_root": str(workspace.checkpoints(config.name)),
+            },
+        )
+        model = self.trainer.outputs["model"]
+        self.baseline_model = BaselineModel(model=model, serving_root=serving_root, class_table=class_table)
+        self.evaluator = Evaluator(
+            examples=examples,
+            model=model,
+            evaluation_config=config.evaluation,
+            class_names=class_names,
+            code_fingerprint=fingerprint_code(_EVALUATION_CODE),
+            baseline_uri=self.baseline_model.outputs["baseline_uri"].future()[0].value,
+        )
+        self.smoke_test = ServingSmokeTest(
+            model=model,
+            examples=examples,
+            smoke_test_config=config.smoke_test,
+            split=config.evaluation.gate_split,
+            class_names=class_names,
+            ignore_id=class_table.ignore_id,
+            code_fingerprint=fingerprint_code(
+                ["components.smoke_test_cases", "components.smoke_test_process"]
+            ),
+        )
+        self.pusher = Pusher(
+            model=model,
+            model_blessing=self.evaluator.outputs["blessing"],
+            infra_blessing=self.smoke_test.outputs["blessing"],
+            serving_root=serving_root,
+            name=config.name,
+            class_table=class_table,
+            code_fingerprint=training_code,
+            statistics=data.statistics_gen.outputs["statistics"],
+        )
+
+
+def _sections(config: PipelineConfig, *names: str) -> str:
+    """Returns some sections of the configuration as canonical JSON."""
+    return json.dumps({name: getattr(config, name).model_dump(mode="json") for name in names}, sort_keys=True)
+
+
+def _dotted_path(function: Callable[..., object]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
