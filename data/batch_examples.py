@@ -126,28 +126,33 @@ class _Order:
 
 
 def _pick_from_memory(records: _Records, order: _Order) -> tf.data.Dataset:
-    """Returns a dataset of (step, images, masks) as stored; every batch is picked by its number alone."""
+    """Returns a dataset of (step, images, masks) as stored, picked from decoded examples in memory."""
     images, masks = _load(records)
-    count = records.count
-    end = np.iinfo(np.int64).max if order.repeat else -(-count // order.batch_size)
 
-    def pick(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        positions = step * order.batch_size + tf.range(order.batch_size, dtype=tf.int64)
-        epochs, places = positions // count, positions % count
-        if order.shuffle:
-            places = _shuffle(places, epochs, count, order.seed)
+    def pick(step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        real = tf.size(places)
+        places = tf.ensure_shape(tf.pad(places, [[0, order.batch_size - real]]), [order.batch_size])
         batch = tf.gather(images, places), tf.gather(masks, places)
-        return step, *(batch if order.repeat else _blank(batch, epochs == 0, order.ignore_id))
+        if order.repeat:
+            return step, *batch
+        return step, *_blank(batch, tf.range(order.batch_size) < real, order.ignore_id)
 
-    return tf.data.Dataset.range(order.start_step, end).map(pick, num_parallel_calls=tf.data.AUTOTUNE)
+    places = _order_examples(records.count, order).batch(order.batch_size, drop_remainder=order.repeat)
+    return places.enumerate(order.start_step).map(pick, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _shuffle(places: tf.Tensor, epochs: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    """Returns int64 [batch]: where each place of the order 0, 1, 2 ... goes in the order of its epoch."""
-    key = tf.fill([tf.size(places)], tf.constant(seed, tf.int64))
-    seeds = tf.stack([key, epochs, tf.zeros_like(epochs)], axis=1)
-    # The public wrapper pads the wrong axis where there is a seed for each place (TensorFlow 2.16).
-    return tf.raw_ops.RandomIndexShuffle(index=places, seed=seeds, max_index=count - 1, rounds=4)
+def _order_examples(count: int, order: _Order) -> tf.data.Dataset:
+    """Returns a dataset of int64 scalars, places of examples, from the first of ``start_step`` on."""
+
+    def order_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        places = tf.range(count, dtype=tf.int64)
+        if order.shuffle:
+            places = tf.random.experimental.stateless_shuffle(places, tf.stack([order.seed, epoch]))
+        return tf.data.Dataset.from_tensor_slices(places)
+
+    start = order.start_step * order.batch_size
+    end = np.iinfo(np.int64).max if order.repeat else 1
+    return tf.data.Dataset.range(start // count, end).flat_map(order_epoch).skip(start % count)
 
 
 def _load(records: _Records) -> Pixels:
