@@ -12,7 +12,7 @@ from data.config import SplitConfig
 
 WORKING_PIXELS = 45_000
 """About what two processor cores can train on: 240x184."""
-_MULTIPLE = 8
+_MULTIPLE, _LARGEST_SIDE = 8, 8192
 _FEW_IMAGES = 10
 _SALTS_TRIED = 1000
 
@@ -85,11 +85,9 @@ def propose_working_size(sizes: Sequence[tuple[tuple[int, int], int]]) -> tuple[
         return _round_up(width), _round_up(height)
     scale = (WORKING_PIXELS / (width * height)) ** 0.5
     # The longer side goes down to a multiple and the other follows it, so that little is padded.
-    if width >= height:
-        new_width = max(_MULTIPLE, int(width * scale) // _MULTIPLE * _MULTIPLE)
-        return new_width, _round_up(height * new_width / width)
-    new_height = max(_MULTIPLE, int(height * scale) // _MULTIPLE * _MULTIPLE)
-    return _round_up(width * new_height / height), new_height
+    longer = min(_LARGEST_SIDE, int(max(width, height) * scale) // _MULTIPLE * _MULTIPLE)
+    shorter = _round_up(min(width, height) * longer / max(width, height))
+    return (longer, shorter) if width >= height else (shorter, longer)
 
 
 def propose_splits(image_ids: Sequence[str]) -> SplitConfig:

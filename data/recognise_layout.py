@@ -89,7 +89,9 @@ def _recognise_folders(tree: FileTree) -> RecognisedLayout:
             for suffix in MASK_SUFFIXES:
                 common = _count_common(ids_of[images], ids_of[masks], suffix)
                 if common and (suffix or images != masks):
-                    rank = (common, _likelihood(images, masks), bool(suffix), -len(images) - len(masks))
+                    # Of nested folders with the same files: the outer two of two, the inner one of one.
+                    depth = len(images) if images == masks else -len(images) - len(masks)
+                    rank = (common, _likelihood(images, masks), bool(suffix), depth)
                     candidates.append((rank, images, masks, suffix))
     if candidates:
         rank, images, masks, suffix = max(candidates)

@@ -47,7 +47,7 @@ def _head(proposal: Proposal) -> Iterator[str]:
     if report.examined < report.pairs:
         yield f"# Looked at {report.examined} pairs, evenly spread; `deconvflow check` looks at all."
     for sentence in (*proposal.warnings, *report.notes):
-        yield f"# Note: {' '.join(sentence.split())}."
+        yield f"# Note: {_plain(sentence)}."
     if report.problems:
         yield f"# {len(report.problems)} problems must be mended before a run: see `deconvflow check`."
     yield ""
@@ -79,8 +79,7 @@ def _data_section(proposal: Proposal) -> Iterator[str]:
         yield _commented(f"  void_values: {_flow(config.void_values)}", "values in the masks that mean void")
     if config.attributes is not None:
         yield _commented(f"  attributes: {_scalar(config.attributes)}", "image-level attributes, for slices")
-    source = " ".join(proposal.classes.source.split())
-    yield f"  # Class names: {source}. Shares are of all pixels that are not void."
+    yield f"  # Class names: {_plain(proposal.classes.source)}. Shares are of all pixels that are not void."
     yield "  classes:"
     yield from _class_rows(config, proposal.report)
     if not proposal.report.own_splits:
@@ -131,7 +130,7 @@ def _training_sections(proposal: Proposal) -> Iterator[str]:
     yield f"  epochs: {settings.epochs}"
     yield _commented(
         f"  max_minutes: {settings.max_minutes:g}",
-        "ends training before the last epoch; null on a GPU, or for a better model",
+        "ends training earlier; null on a GPU, or for a better model",
     )
     yield "  learning_rate: 0.002"
     yield _commented("  class_weighting: none", "median_frequency or inverse_sqrt favour rare classes")
@@ -155,7 +154,7 @@ def _gate_sections(proposal: Proposal) -> Iterator[str]:
     yield "  gates:"
     yield _commented(
         f"    floors: {{mean_iou: {settings.mean_iou_floor:g}}}",
-        "modest, above chance; raise it once a model is good. iou/<class> works too",
+        "modest; raise it once a model is good. iou/<class> works too",
     )
     yield _commented(
         f"    max_drop: {{mean_iou: {settings.mean_iou_max_drop:g}}}", "against the last pushed model"
@@ -181,6 +180,11 @@ def _commented(text: str, comment: str) -> str:
     return f"{text.ljust(_COMMENT_COLUMN - 2)}  # {comment}"
 
 
+def _plain(text: str) -> str:
+    """Returns a text that can stand in a comment: on one line, without control characters."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
 def _scalar(value: str) -> str:
     return _flow([value])[1:-1]
 
@@ -188,10 +192,16 @@ def _scalar(value: str) -> str:
 def _flow(value: Any) -> str:
     """Returns a value as YAML on one line, quoted where it must be."""
     plain = _to_lists(value)
+    text = _dump(plain, allow_unicode=True)
+    # Line ends and blanks beyond ASCII are safe only as escapes.
+    return text if text.isprintable() else _dump(plain, allow_unicode=False)
+
+
+def _dump(value: Any, allow_unicode: bool) -> str:
     text: str = yaml.safe_dump(
-        plain, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
+        value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=allow_unicode
     )
-    return text.strip()
+    return text.strip("\n")
 
 
 def _to_lists(value: Any) -> Any:

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from data.config import ClassConfig, DataConfig
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("deconvflow", deadline=None)
+settings.load_profile("deconvflow")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
