@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from data.check_report import CheckReport
 from data.config import DataConfig
+from data.wording import count
 
 FEW_TRAIN_IMAGES = 50
 FEW_JUDGED_IMAGES = 10
@@ -26,16 +27,15 @@ def find_warnings(report: CheckReport, config: DataConfig) -> tuple[str, ...]:
 def _about_counts(report: CheckReport) -> Iterator[str]:
     for name, split in report.splits.items():
         if name == "train" and split.pairs < FEW_TRAIN_IMAGES:
-            yield f"only {split.pairs} training images: expect a model that knows little else"
+            yield f"only {count(split.pairs, 'training image')}: expect a model that knows little else"
         elif name != "train" and split.pairs < FEW_JUDGED_IMAGES:
-            yield f"only {split.pairs} images in {name}: metrics on them will jump from run to run"
+            yield f"only {count(split.pairs, 'image')} in {name}: metrics on them will jump from run to run"
 
 
 def _about_classes(report: CheckReport) -> Iterator[str]:
     for name, split in report.splits.items():
-        absent = [
-            label for label, count in zip(report.class_names, split.class_images, strict=True) if not count
-        ]
+        images_of = dict(zip(report.class_names, split.class_images, strict=True))
+        absent = [label for label, images in images_of.items() if not images]
         if not any(split.class_images):
             continue
         if absent and name == "train":
@@ -66,11 +66,9 @@ def _about_images(report: CheckReport, config: DataConfig) -> Iterator[str]:
             f"{max(heights)} px high: all are fitted into one working size"
         )
     total = sum(report.kinds.values())
-    grey = sum(
-        count for kind, count in report.kinds.items() if ", 1 channel" in kind or ", 2 channels" in kind
-    )
+    grey = sum(images for kind, images in report.kinds.items() if ", 1 ch" in kind or ", 2 ch" in kind)
     if 0 < grey < total:
         yield f"{grey} of {total} images are grey, the others are in colour"
-    deep = sum(count for kind, count in report.kinds.items() if "16 bit" in kind)
+    deep = sum(images for kind, images in report.kinds.items() if "16 bit" in kind)
     if deep and config.bit_depth == 8:
         yield f"{deep} of {total} images have 16 bits, of which 8 are kept: data.bit_depth: 16 keeps all"

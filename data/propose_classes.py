@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from data.config import MAX_CLASSES, ClassConfig, LayoutName, MaskEncoding
 from data.decode_mask import Colour
@@ -21,6 +21,7 @@ from data.survey_masks import MaskSurvey
 
 IGNORE_ID = 255
 _LARGEST_GAP_SHARE = 0.5
+_FEWEST_MASKS, _STRAY_SHARE = 5, 0.02
 _VOID_OF_8_BITS, _VOID_OF_16_BITS = 255, 65535
 
 
@@ -62,11 +63,29 @@ def propose_classes(
     Raises:
         RefusedError: if the masks hold no classes but, say, photographs.
     """
-    values = set(survey.values)
-    if not values and not survey.colours:
+    if not survey.values and not survey.colours:
         raise RefusedError([_no_masks(root)])
     if len(survey.colours) > 0 and survey.kinds.get("colour", 0) * 2 > sum(survey.kinds.values()):
         return _from_colours(survey, named, root)
+    strays = _find_strays(layout, survey, named)
+    values = set(survey.values) - strays
+    proposal = _from_grey(layout, survey, values, named, root)
+    if not strays:
+        return proposal
+    warning = (
+        f"the values {sorted(strays)} are in hardly any mask: taken for mistakes, not for classes; "
+        "add them to data.classes or data.void_values if they are meant"
+    )
+    return replace(proposal, warnings=(*proposal.warnings, warning))
+
+
+def _from_grey(
+    layout: LayoutName,
+    survey: MaskSurvey,
+    values: set[int],
+    named: tuple[str, Sequence[NamedClass]] | None,
+    root: str,
+) -> ProposedClasses:
     if layout == "cityscapes":
         return ProposedClasses(
             "id", cityscapes_classes(), CITYSCAPES_VOID, source="Cityscapes' 19 evaluated classes"
@@ -81,6 +100,28 @@ def propose_classes(
     if named is not None:
         return _from_named_values(encoding, values, *named)
     return _from_values(encoding, values)
+
+
+def _find_strays(
+    layout: LayoutName, survey: MaskSurvey, named: tuple[str, Sequence[NamedClass]] | None
+) -> set[int]:
+    """Returns values that few masks hold and that nothing explains: one bad mask must not make a class."""
+    masks = sum(survey.kinds.values()) - survey.kinds.get("unreadable", 0)
+    if masks < _FEWEST_MASKS:
+        return set()
+    values = set(survey.values)
+    explained: set[int] = {_VOID_OF_8_BITS, _VOID_OF_16_BITS}
+    if named is not None:
+        explained |= {entry.value for entry in named[1]} | {len(named[1])}
+    elif layout == "camvid":
+        explained |= set(range(CAMVID_VOID + 1))
+    elif layout == "voc":
+        explained |= set(range(len(voc_classes())))
+    else:
+        # Neighbours of other values are as likely to be rare classes.
+        explained |= {value for value in values if {value - 1, value + 1} & values}
+    rare = max(1, masks * _STRAY_SHARE)
+    return {value for value in values - explained if survey.masks_of_value.get(value, 0) <= rare}
 
 
 def _from_values(encoding: MaskEncoding, values: set[int]) -> ProposedClasses:
@@ -145,6 +186,10 @@ def _from_colours(
         # A mask that is grey throughout shows the grey colours of the others.
         colours[value, value, value] = colours.get((value, value, value), 0) + pixels
     if len(colours) > MAX_CLASSES:
+        # A photograph among the masks holds thousands of colours that no other mask has.
+        rare = max(1, sum(survey.kinds.values()) * _STRAY_SHARE)
+        colours = {key: n for key, n in colours.items() if survey.masks_of_value.get(key, rare + 1) > rare}
+    if not 0 < len(colours) <= MAX_CLASSES:
         raise RefusedError([_too_many(root, f"more than {MAX_CLASSES} colours")])
     if named is not None and any(entry.colour for entry in named[1]):
         return _from_named_colours(colours, *named)

@@ -16,6 +16,7 @@ from data.check_report import CheckReport
 from data.config import DataConfig
 from data.errors import Problem
 from data.recognise_dataset import Proposal, recognise_dataset
+from data.wording import count
 from pipeline import console
 
 EXIT_DONE, EXIT_REFUSED = 0, 2
@@ -61,7 +62,7 @@ def print_report(report: CheckReport, proposal: Proposal | None) -> None:
     if proposal is not None:
         facts.append(("masks", _describe_masks(proposal)))
     if report.kinds:
-        facts.append(("images", "; ".join(f"{count} {kind}" for kind, count in report.kinds.items())))
+        facts.append(("images", "; ".join(f"{images} {kind}" for kind, images in report.kinds.items())))
         facts.append(("sizes", _describe_sizes(report)))
     if report.attributes:
         facts.append(("attributes", ", ".join(report.attributes)))
@@ -76,11 +77,10 @@ def print_report(report: CheckReport, proposal: Proposal | None) -> None:
     for sentence in (*(proposal.warnings if proposal else report.warnings), *report.notes):
         out.print(f"[yellow]note[/] {escape(sentence)}", soft_wrap=True)
     if report.problems:
-        out.print(
-            f"[bold red]{_count(len(report.problems), 'problem')}[/]: {_describe_kinds(report.problems)}"
-        )
+        kinds = _describe_kinds(report.problems)
+        out.print(f"[bold red]{count(len(report.problems), 'problem')}[/]: {kinds}", soft_wrap=True)
     else:
-        out.print(f"[bold green]no problems[/] in {_count(report.examined, 'pair')}")
+        out.print(f"[bold green]no problems[/] in {count(report.examined, 'pair')}")
 
 
 def print_problems(problems: Sequence[Problem], root: str) -> None:
@@ -136,8 +136,4 @@ def _describe_sizes(report: CheckReport) -> str:
 
 def _describe_kinds(problems: Sequence[Problem]) -> str:
     kinds = Counter(problem.code.replace("_", " ") for problem in problems)
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())

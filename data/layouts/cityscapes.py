@@ -18,6 +18,7 @@ from data.layouts.match_files import NamedFile, missing_folder, pair_by_id, take
 from data.open_files import FileTree, read_bytes
 from data.open_image import UnreadableImageError
 from data.pairs import Found, FoundPair
+from data.wording import count
 
 IMAGES, MASKS = "leftImg8bit", "gtFine"
 IMAGE_ENDING, MASK_ENDING = "_leftImg8bit.png", "_gtFine_labelIds.png"
@@ -64,7 +65,7 @@ def _leave_out_void_test(config: DataConfig, found: Found) -> None:
         return
     found.pairs = [pair for pair in found.pairs if pair.split != "test"]
     del found.declared_splits["test"]
-    found.notes.append(f"the split test is left out: its {len(test)} masks are void throughout")
+    found.notes.append(f"the split test is left out: {count(len(test), 'mask')} there, void throughout")
 
 
 def _is_void(config: DataConfig, pair: FoundPair) -> bool:

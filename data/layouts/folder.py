@@ -24,6 +24,7 @@ from data.layouts.match_files import (
 from data.layouts.read_split_lists import find_split_lists, read_split_lists
 from data.open_files import FileTree, is_safe_below
 from data.pairs import Found
+from data.wording import count
 
 LIST_FOLDERS = ("", "splits", "ImageSets", "ImageSets/Segmentation", "ImageSets/Main")
 
@@ -145,5 +146,5 @@ def _split_by_lists(tree: FileTree, images_folder: str, found: Found) -> None:
     split_of_id = read_split_lists(tree, lists, known, images_folder, found)
     listed = [pair for pair in found.pairs if pair.image_id in split_of_id]
     if left_out := len(found.pairs) - len(listed):
-        found.notes.append(f"{left_out} of {len(found.pairs)} images are in no split list and are left out")
+        found.notes.append(f"{left_out} of {count(len(found.pairs), 'image')} in no split list: left out")
     found.pairs = [replace(pair, split=split_of_id[pair.image_id]) for pair in listed]

@@ -20,6 +20,7 @@ from data.layouts.match_files import (
 from data.layouts.read_split_lists import find_split_lists, read_split_lists
 from data.open_files import FileTree
 from data.pairs import Found
+from data.wording import count
 
 IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
 
@@ -51,7 +52,7 @@ def find_voc_pairs(config: DataConfig, tree: FileTree) -> Found:
     images = [image for image in images if image.image_id in split_of_id]
     listed = [mask for mask in masks if mask.image_id in split_of_id or mask.image_id not in image_ids]
     if unlisted := len(masks) - len(listed):
-        found.notes.append(f"{unlisted} images with a mask are in no split list and are left out")
+        found.notes.append(f"{count(unlisted, 'image')} with a mask but in no split list: left out")
     pair_by_id(images, listed, found, tree.path(MASKS))
     found.pairs = [replace(pair, split=split_of_id[pair.image_id]) for pair in found.pairs]
     return found

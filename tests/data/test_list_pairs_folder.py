@@ -102,7 +102,7 @@ def test_split_lists(tmp_path: Path, make_config: Make, fill_folder: Fill, folde
     listing = list_pairs(make_config(tmp_path))
     assert splits_of(listing) == {"a": "train", "sub/b": "train", "c d": "val", "e": "test"}
     assert listing.own_splits and not listing.problems
-    assert listing.notes == ("1 of 5 images are in no split list and are left out",)
+    assert listing.notes == ("1 of 5 images in no split list: left out",)
 
 
 def test_bad_entries_of_split_lists(tmp_path: Path, make_config: Make, fill_folder: Fill) -> None:

@@ -61,7 +61,7 @@ def test_voc_takes_what_the_lists_name(tmp_path: Path, make_config: Make, save: 
     listing = list_pairs(make_config(voc_folder(tmp_path, save), layout="voc"))
     assert [(pair.image_id, pair.split) for pair in listing.pairs] == [("2007_1", "train"), ("2007_2", "val")]
     assert not listing.problems
-    assert listing.notes == ("1 images with a mask are in no split list and are left out",)
+    assert listing.notes == ("1 image with a mask but in no split list: left out",)
 
 
 def test_voc_test_list_without_masks_is_left_out(tmp_path: Path, make_config: Make, save: Save) -> None:
@@ -120,4 +120,4 @@ def test_cityscapes(tmp_path: Path, make_config: Make, save: Save) -> None:
 def test_cityscapes_void_test_masks_are_left_out(tmp_path: Path, make_config: Make, save: Save) -> None:
     listing = list_pairs(cityscapes_config(make_config, cityscapes_folder(tmp_path, save, test_value=3)))
     assert {pair.split for pair in listing.pairs} == {"train", "val"} and not listing.problems
-    assert listing.notes == ("the split test is left out: its 1 masks are void throughout",)
+    assert listing.notes == ("the split test is left out: 1 mask there, void throughout",)

@@ -18,7 +18,9 @@ def propose(
     """Proposes for masks that hold these values or colours, each once."""
     counts, painted = dict.fromkeys(values, 1), dict.fromkeys(colours, 1)
     kind = keys.pop("kind", "colour" if painted else "grey")
-    survey = MaskSurvey({kind: 1}, counts, painted, {})
+    masks_of_value: dict[Any, int] = dict.fromkeys([*counts, *painted], keys.pop("masks", 1))
+    masks_of_value |= keys.pop("rare", {})
+    survey = MaskSurvey({kind: max(masks_of_value.values())}, counts, painted, masks_of_value)
     proposal = propose_classes(keys.pop("layout", "folder"), survey, named, "root")
     # What is proposed must be a configuration that loads.
     DataConfig(
@@ -129,6 +131,34 @@ def test_photographs_and_instance_ids_are_refused() -> None:
         propose(range(300))
     with pytest.raises(RefusedError, match="none of its masks can be read"):
         propose_classes("folder", MaskSurvey({"unreadable": 4}, {}, {}, {}), None, "root")
+
+
+@pytest.mark.parametrize(
+    ("values", "stray", "keys", "count"),
+    [
+        ([0, 1, 2, 42, 255], 42, {}, 3),
+        ([0, 3, 11, 12], 12, {"layout": "camvid"}, 11),
+        ([0, 20, 21, 255], 21, {"layout": "voc"}, 21),
+        ([0, 128, 255], 128, {}, 2),
+        ([0, 1, 7], 7, {"named": ("f", [NamedClass("a", 0, None), NamedClass("b", 1, None)])}, 2),
+    ],
+)
+def test_one_odd_mask_makes_no_class(values: list[int], stray: int, keys: dict[str, Any], count: int) -> None:
+    proposal = propose(values, masks=100, rare={stray: 2}, **keys)
+    assert len(proposal.classes) == count and stray not in proposal.void_values
+    assert f"[{stray}]" in proposal.warnings[-1] and "mistakes" in proposal.warnings[-1]
+    meant = propose(values, masks=100, rare={stray: 3}, **keys)
+    assert not any("mistakes" in warning for warning in meant.warnings)
+
+
+def test_a_rare_neighbour_of_other_values_is_a_class() -> None:
+    assert len(propose([0, 1, 2, 3], masks=100, rare={3: 1}).classes) == 4
+
+
+def test_a_photograph_among_colour_masks_makes_no_classes() -> None:
+    photo = [(index % 256, index // 256, 7) for index in range(900)]
+    proposal = propose(colours=[(0, 0, 0), (9, 9, 200), *photo], masks=100, rare=dict.fromkeys(photo, 1))
+    assert [entry.colour for entry in proposal.classes] == [(0, 0, 0), (9, 9, 200)]
 
 
 def test_one_value_only_still_makes_two_classes() -> None:
