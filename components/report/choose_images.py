@@ -66,9 +66,9 @@ def choose_images(
     total = None if num_images is None else min(num_images, max_ranked)
     ranked, num_read, is_whole = _rank_images(model, files, classes, max_ranked, total)
     worst = ranked[:IMAGES_A_GROUP]
-    rest = ranked[IMAGES_A_GROUP:]
-    start = max(0, len(ranked) // 2 - IMAGES_A_GROUP // 2 - IMAGES_A_GROUP)
-    median = rest[start : start + IMAGES_A_GROUP]
+    middle = len(ranked) // 2 - IMAGES_A_GROUP // 2
+    # Of few images, some in the middle are among the worst already.
+    median = ranked[max(middle, len(worst)) : middle + IMAGES_A_GROUP]
     records = _read_positions(files, {entry.position for entry in (*worst, *median)})
     drawn = {
         entry.position: _draw(model, records[entry.position], entry, classes) for entry in (*worst, *median)
