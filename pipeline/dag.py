@@ -22,6 +22,7 @@ from components.data_gate import DataGate
 from components.dataset_snapshot import DatasetSnapshot
 from components.evaluator import Evaluator
 from components.pusher import Pusher
+from components.run_report import RunReport
 from components.segmentation_example_gen import SegmentationExampleGen
 from components.serving_smoke_test import ServingSmokeTest
 from components.statistics_options import build_statistics_options
@@ -29,7 +30,7 @@ from data.build_schema import build_schema, write_schema
 from data.classes import build_class_table
 from data.take_snapshot import list_dataset
 from data.transform_example import preprocessing_fn
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, config_json
 from pipeline.fingerprint_code import fingerprint_code
 from pipeline.workspace import Workspace
 
@@ -195,6 +196,19 @@ class _ModelNodes:
             class_table=class_table,
             code_fingerprint=training_code,
             statistics=data.statistics_gen.outputs["statistics"],
+        )
+        self.run_report = RunReport(
+            pipeline_config=config_json(config),
+            evaluation=self.evaluator.outputs["evaluation"],
+            blessing=self.evaluator.outputs["blessing"],
+            infra_blessing=self.smoke_test.outputs["blessing"],
+            model=model,
+            model_run=self.trainer.outputs["model_run"],
+            statistics=data.statistics_gen.outputs["statistics"],
+            anomalies=data.example_validator.outputs["anomalies"],
+            examples=examples,
+            pushed_model=self.pusher.outputs["pushed_model"],
+            code_fingerprint=fingerprint_code(["components.report", "components.run_report"]),
         )
 
 
