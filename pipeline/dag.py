@@ -15,7 +15,6 @@ from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGe
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
-from trainer.run_fn import run_fn
 
 from components.baseline_model import BaselineModel
 from components.data_gate import DataGate
@@ -33,6 +32,7 @@ from data.transform_example import preprocessing_fn
 from pipeline.config import PipelineConfig, config_json
 from pipeline.fingerprint_code import fingerprint_code
 from pipeline.workspace import Workspace
+from trainer.run_fn import run_fn
 
 ALWAYS_RUN = frozenset({"DataGate"})
 """Nodes that judge what lies outside the DAG's inputs, and so are never taken from the cache."""
