@@ -17,7 +17,7 @@ from tfx.utils import path_utils
 from components.artifact_types import DataGateReport, RunReportPage
 from components.report.choose_images import MAX_RANKED
 from components.report.collect_facts import RunSources, collect_facts
-from components.report.render_report import render_report
+from components.report.render_report import fingerprint_templates, render_report
 
 _PUSHED_STRINGS = ("pushed_version", "pushed_destination")
 
@@ -155,13 +155,13 @@ class RunReport(base_component.BaseComponent):
             examples: raw examples.
             pushed_model: of the Pusher.
             max_ranked_images: at most so many images are scored to find the worst.
-            code_fingerprint: of our source, for the cache.
+            code_fingerprint: of our Python source, for the cache; the templates' is added to it.
         """
         super().__init__(
             spec=RunReportSpec(
                 pipeline_config=pipeline_config,
                 max_ranked_images=max_ranked_images,
-                code_fingerprint=code_fingerprint,
+                code_fingerprint=f"{code_fingerprint}/{fingerprint_templates()}",
                 evaluation=evaluation,
                 blessing=blessing,
                 infra_blessing=infra_blessing,

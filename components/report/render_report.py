@@ -55,6 +55,16 @@ def render_report(facts: RunFacts) -> str:
     )
 
 
+def fingerprint_templates() -> str:
+    """Returns the SHA-256 over the templates, the style and the script, for caches."""
+    digest = hashlib.sha256()
+    for path in sorted(_FOLDER.iterdir()):
+        if path.suffix in (".j2", ".css", ".js"):
+            content = path.read_bytes()
+            digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
 def _hash_source(text: str) -> str:
     """Returns the form in which a Content-Security-Policy names an inline script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
