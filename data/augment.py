@@ -182,7 +182,7 @@ def change_colours(images: tf.Tensor, config: AugmentConfig, draws: tf.Tensor) -
     shift = per_image[:, 0] * config.brightness * 255
     contrast = 1 + per_image[:, 1] * config.contrast
     saturation = 1 + per_image[:, 2] * config.saturation
-    grey = tf.reduce_sum(images * tf.constant(_LUMA), axis=-1, keepdims=True)
+    grey = tf.tensordot(images, tf.constant(_LUMA, shape=[3, 1]), axes=1)
     mean = tf.reduce_mean(grey, axis=(1, 2), keepdims=True)
     # contrast * (saturation * image + (1 - saturation) * grey - mean) + mean + shift, in two passes.
     offset = contrast * (1 - saturation) * grey + (1 - contrast) * mean + shift

@@ -94,8 +94,8 @@ def orient_image(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     turned = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
     mirror = tf.reduce_any(orientation == [2, 3, 6, 7])
     upend = tf.reduce_any(orientation == [3, 4, 7, 8])
-    mirrored = tf.cond(mirror, lambda: turned[:, ::-1], lambda: turned)
-    return tf.cond(upend, lambda: mirrored[::-1], lambda: mirrored)
+    mirrored = tf.cond(mirror, lambda: tf.reverse(turned, [1]), lambda: turned)
+    return tf.cond(upend, lambda: tf.reverse(mirrored, [0]), lambda: mirrored)
 
 
 def read_exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
@@ -168,5 +168,6 @@ def _read_bytes(encoded: tf.Tensor, start: tf.Tensor, length: int | tf.Tensor) -
 def _number(digits: tf.Tensor, is_little: tf.Tensor) -> tf.Tensor:
     """Returns int64 [...] of bytes [..., n]: the unsigned number they write in that byte order."""
     width = digits.shape[-1]
-    weights = tf.constant([256**place for place in range(width)], tf.int64)
-    return tf.reduce_sum(digits * tf.where(is_little, weights, weights[::-1]), axis=-1)
+    little = [256**place for place in range(width)]
+    weights = tf.where(is_little, tf.constant(little, tf.int64), tf.constant(little[::-1], tf.int64))
+    return tf.reduce_sum(digits * weights, axis=-1)
