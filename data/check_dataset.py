@@ -17,6 +17,7 @@ from data.find_warnings import find_warnings
 from data.fingerprint_dataset import find_leaks, fingerprint
 from data.list_pairs import list_pairs
 from data.map_processes import map_processes
+from data.measure_split_distances import measure_split_distances
 from data.pairs import Listing, Pair
 from data.read_attributes import read_attributes
 
@@ -59,6 +60,7 @@ def check_dataset(
         kinds=dict(Counter(_kind(fact) for fact in facts).most_common()),
         examined=len(pairs),
         largest_void_share=max((fact.void_share for fact in facts), default=0.0),
+        split_distances=measure_split_distances(facts, [entry.name for entry in config.classes]),
         attributes=attributes.columns,
         problems=tuple(sorted(problems)),
         warnings=(),

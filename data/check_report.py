@@ -45,6 +45,7 @@ class CheckReport:
         kinds: ``png, 3 channels, 8 bit`` -> images, most frequent first.
         examined: so many pairs were opened.
         largest_void_share: of the image that is void to the largest part, 0 to 1.
+        split_distances: split -> feature -> how far its distribution is from train, 0 to 1.
         attributes: the names of the image-level attributes.
         problems: everything that is wrong.
         warnings: what deserves a look, as sentences.
@@ -61,6 +62,7 @@ class CheckReport:
     kinds: Mapping[str, int]
     examined: int
     largest_void_share: float
+    split_distances: Mapping[str, Mapping[str, float]]
     attributes: tuple[str, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
@@ -86,6 +88,7 @@ class CheckReport:
             "pairs": self.pairs,
             "examined": self.examined,
             "largest_void_share": self.largest_void_share,
+            "split_distances": {name: dict(found) for name, found in self.split_distances.items()},
             "own_splits": self.own_splits,
             "splits": {name: self._split_to_json(split) for name, split in self.splits.items()},
             "sizes": [

@@ -13,6 +13,8 @@ FEW_JUDGED_IMAGES = 10
 TINY_SHARE = 0.001
 DOMINANT_SHARE = 0.9
 MUCH_VOID = 0.5
+UNLIKE = 0.4
+_SHOWN_FEATURES = 3
 
 
 def find_warnings(report: CheckReport, config: DataConfig) -> tuple[str, ...]:
@@ -20,6 +22,7 @@ def find_warnings(report: CheckReport, config: DataConfig) -> tuple[str, ...]:
     return (
         *_about_counts(report),
         *_about_classes(report),
+        *_about_splits(report),
         *_about_images(report, config),
     )
 
@@ -55,6 +58,15 @@ def _about_classes(report: CheckReport) -> Iterator[str]:
     for label, share in shares.items():
         if share > DOMINANT_SHARE:
             yield f"{label} is {share:.1%} of the training pixels: judge by mean IoU, not by pixel accuracy"
+
+
+def _about_splits(report: CheckReport) -> Iterator[str]:
+    for split, distances in report.split_distances.items():
+        far = sorted(((value, name) for name, value in distances.items() if value > UNLIKE), reverse=True)
+        if far:
+            shown = ", ".join(f"{name} ({value:.2f})" for value, name in far[:_SHOWN_FEATURES])
+            more = f" and {len(far) - _SHOWN_FEATURES} more" if len(far) > _SHOWN_FEATURES else ""
+            yield f"{split} is unlike train in {shown}{more}; 0 is alike, 1 has nothing in common"
 
 
 def _about_images(report: CheckReport, config: DataConfig) -> Iterator[str]:

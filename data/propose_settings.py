@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from data.assign_splits import SPLIT_NAMES, split_of
@@ -14,6 +15,7 @@ WORKING_PIXELS = 45_000
 """About what two processor cores can train on: 240x184."""
 _MULTIPLE, _LARGEST_SIDE = 8, 8192
 _FEW_IMAGES = 10
+_USUAL_SKEW = 0.3
 _SALTS_TRIED = 1000
 
 
@@ -26,6 +28,7 @@ class ProposedSettings:
         batch_size: for the trainer; epochs and max_minutes likewise.
         flip_horizontal: whether mirrored images are still true.
         max_void_share: for the data gate.
+        max_split_skew: for the data gate; None where the splits are too unlike to compare.
         splits: what is evaluated.
         gate_split: what decides about the push.
         mean_iou_floor: what a model must reach.
@@ -40,6 +43,7 @@ class ProposedSettings:
     max_minutes: float
     flip_horizontal: bool
     max_void_share: float
+    max_split_skew: float | None
     splits: tuple[str, ...]
     gate_split: str
     mean_iou_floor: float
@@ -63,6 +67,7 @@ def propose_settings(report: CheckReport) -> ProposedSettings:
         max_minutes=8,
         flip_horizontal=not _has_glyphs(report.class_names),
         max_void_share=0.95 if report.largest_void_share <= 0.95 else 1.0,
+        max_split_skew=propose_max_skew(report.split_distances),
         splits=evaluated,
         gate_split=gate,
         mean_iou_floor=0.2 if len(report.class_names) <= 30 else 0.05,
@@ -88,6 +93,17 @@ def propose_working_size(sizes: Sequence[tuple[tuple[int, int], int]]) -> tuple[
     longer = min(_LARGEST_SIDE, int(max(width, height) * scale) // _MULTIPLE * _MULTIPLE)
     shorter = _round_up(min(width, height) * longer / max(width, height))
     return (longer, shorter) if width >= height else (shorter, longer)
+
+
+def propose_max_skew(distances: Mapping[str, Mapping[str, float]]) -> float | None:
+    """Returns a limit that this data set passes with room to spare, None if that would limit nothing.
+
+    The gate's statistics come from another library's histograms, which find up to 0.15 more.
+    """
+    largest = max((value for of_split in distances.values() for value in of_split.values()), default=0.0)
+    if largest > 0.5:
+        return None
+    return max(_USUAL_SKEW, math.ceil(round((largest + 0.2) * 20, 6)) / 20)
 
 
 def propose_splits(image_ids: Sequence[str]) -> SplitConfig:

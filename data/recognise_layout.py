@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 
+from data.assign_splits import SPLIT_NAMES
 from data.config import LayoutName
 from data.errors import Problem, RefusedError
 from data.layouts import camvid, cityscapes, voc
@@ -38,6 +39,10 @@ _MOST_FOLDERS = 40
 _DEEPEST = 3
 _PICTURES_LOOKED_AT = 3
 _MANY = 1_000_000
+_SAMPLE = 200
+
+_Key = tuple[str, str]
+"""A picture's split (empty where no folder tells it) and its path below some folder, without ending."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +87,19 @@ def _recognise_folders(tree: FileTree) -> RecognisedLayout:
     ids_of = _ids_by_folder(tree)
     fullest = sorted(ids_of, key=lambda folder: (-len(ids_of[folder]), folder))[:_MOST_FOLDERS]
     candidates = []
-    for images in fullest:
-        for masks in fullest:
-            if images != masks and _is_inside(images, masks):
+    for images, masks in itertools.product(fullest, fullest):
+        if images != masks and _is_inside(images, masks):
+            continue
+        for suffix in _suffixes_of(ids_of[masks]):
+            if images == masks and not suffix:
                 continue
-            for suffix in MASK_SUFFIXES:
-                common = _count_common(ids_of[images], ids_of[masks], suffix)
-                if common and (suffix or images != masks):
-                    # Of nested folders with the same files: the outer two of two, the inner one of one.
-                    depth = len(images) if images == masks else -len(images) - len(masks)
-                    rank = (common, _likelihood(images, masks), bool(suffix), depth)
-                    candidates.append((rank, images, masks, suffix))
+            if not _count_common(ids_of[images], ids_of[masks], suffix, sampled=True):
+                continue
+            common = _count_common(ids_of[images], ids_of[masks], suffix)
+            # Of nested folders with the same files: the outer two of two, the inner one of one.
+            depth = len(images) if images == masks else -len(images) - len(masks)
+            rank = (common, _likelihood(images, masks), bool(suffix), depth)
+            candidates.append((rank, images, masks, suffix))
     if candidates:
         rank, images, masks, suffix = max(candidates)
         if not suffix and rank[1] <= 0 and _count_values(tree, images) < _count_values(tree, masks):
@@ -127,9 +134,13 @@ def _start_below(tree: FileTree, images: str, masks: str, suffix: str) -> Recogn
     return RecognisedLayout("folder", "", images or ".", masks or ".", suffix)
 
 
-def _ids_by_folder(tree: FileTree) -> dict[str, set[tuple[str, str]]]:
+def _suffixes_of(names: set[_Key]) -> list[str]:
+    return [suffix for suffix in MASK_SUFFIXES if any(name.endswith(suffix) for _, name in names)]
+
+
+def _ids_by_folder(tree: FileTree) -> dict[str, set[_Key]]:
     """Returns for every folder the (split, id) of the pictures below it; split folders count as neither."""
-    ids_of: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    ids_of: dict[str, set[_Key]] = defaultdict(set)
     for path in tree.files:
         stem, ending = split_ending(path)
         if ending not in IMAGE_ENDINGS | MASK_ENDINGS:
@@ -150,9 +161,20 @@ def _is_inside(one: str, other: str) -> bool:
     return not one or not other or (one + "/").startswith(other + "/") or (other + "/").startswith(one + "/")
 
 
-def _count_common(images: Iterable[tuple[str, str]], masks: set[tuple[str, str]], suffix: str) -> int:
+def _count_common(images: set[_Key], masks: set[_Key], suffix: str, sampled: bool = False) -> int:
+    """Counts the pictures of the smaller folder that have a partner in the other, or of a sample of it."""
+    if len(masks) < len(images):
+        few = [(split, name.removesuffix(suffix)) for split, name in masks if name.endswith(suffix)]
+        many, splits = images, ("", *SPLIT_NAMES)
+    else:
+        few = [(split, name + suffix) for split, name in images]
+        many, splits = masks, ("",)
+    if sampled and len(few) > _SAMPLE:
+        few = sorted(few)[:: len(few) // _SAMPLE]
+    # A mask that lies in no split folder serves an image of any.
     return sum(
-        (split, image_id + suffix) in masks or ("", image_id + suffix) in masks for split, image_id in images
+        (split, name) in many or any((other, name) in many for other in splits if "" in (split, other))
+        for split, name in few
     )
 
 

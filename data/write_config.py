@@ -145,6 +145,10 @@ def _gate_sections(proposal: Proposal) -> Iterator[str]:
     yield _commented(
         f"  max_void_share: {settings.max_void_share:g}", "stops a run when an image is void to more"
     )
+    skew, comment = settings.max_split_skew, "stops a run when val or test looks less like train (0 to 1)"
+    if skew is None:
+        comment = "0 to 1; null lets val and test be as unlike train as they are here"
+    yield _commented(f"  max_split_skew: {'null' if skew is None else f'{skew:g}'}", comment)
     yield ""
     yield "evaluation:"
     yield f"  splits: {_flow(settings.splits)}"

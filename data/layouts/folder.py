@@ -91,9 +91,8 @@ def _files_of(tree: FileTree, folder: str, found: Found) -> list[NamedFile]:
         assert split is not None
         found.declared_splits.setdefault(split, tree.path(f"{top}/{folder}"))
     for below in tree.folders:
-        name = below.removeprefix(start)
-        split = split_from_name(posixpath.basename(name)) if below.startswith(start) else None
-        if split is not None and not (not start and split_from_name(name.split("/")[0]) is None):
+        split = split_from_name(posixpath.basename(below)) if below.startswith(start) else None
+        if split is not None:
             found.declared_splits.setdefault(split, tree.path(below))
     for below in tree.files:
         if below.startswith(start):

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from data.assign_splits import split_of
 from data.check_report import CheckReport, SplitFacts
-from data.propose_settings import WORKING_PIXELS, propose_settings, propose_splits, propose_working_size
+from data.propose_settings import (
+    WORKING_PIXELS,
+    propose_max_skew,
+    propose_settings,
+    propose_splits,
+    propose_working_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +55,7 @@ def report_of(
         name: SplitFacts(count, (5,) * len(names), (count,) * len(names), 0) for name, count in counts.items()
     }
     sizes = (((480, 360), sum(counts.values())),)
-    return CheckReport("r", "folder", names, True, splits, sizes, {}, 1, void, (), (), (), (), None)
+    return CheckReport("r", "folder", names, True, splits, sizes, {}, 1, void, {}, (), (), (), (), None)
 
 
 def test_evaluated_splits_are_those_that_exist() -> None:
@@ -66,6 +72,15 @@ def test_trainer_and_gates_follow_the_counts() -> None:
     assert propose_settings(small).epochs > propose_settings(large).epochs
     assert propose_settings(small).mean_iou_max_drop > propose_settings(large).mean_iou_max_drop
     assert propose_settings(report_of({"train": 9}, void=0.99)).max_void_share == 1
+
+
+@pytest.mark.parametrize(
+    ("largest", "limit"), [(0.0, 0.3), (0.1, 0.3), (0.12, 0.35), (0.5, 0.7), (0.51, None), (1.0, None)]
+)
+def test_skew_limits_let_the_data_set_pass(largest: float, limit: float | None) -> None:
+    found = propose_max_skew({"val": {"image/mean": 0.0}, "test": {"image/mean": largest}})
+    assert found == (None if limit is None else pytest.approx(limit))
+    assert propose_max_skew({}) == 0.3
 
 
 def test_mirrored_digits_are_not_digits() -> None:
