@@ -55,15 +55,8 @@ format: $(READY)  ## put the code into the house's format
 bench: $(READY)  ## measure, each number beside the bare work of the same run
 	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
 
-# The uv that the set-up left in .tools, or the machine's own.
-UV = $(firstword $(wildcard .tools/uv/bin/uv) uv)
-COMPILE = $(UV) pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 \
-	$(if $(UPGRADE),--upgrade)
-
-lock: $(READY)  ## write the locks anew from pyproject.toml (UPGRADE=1 takes newer versions too)
-	$(COMPILE) --universal --extra tfx-1-16 --extra dev pyproject.toml -o requirements/tfx-1-16.txt
-	$(COMPILE) --universal --extra tfx-1-21 --extra dev pyproject.toml -o requirements/tfx-1-21.txt
-	sed 's/ .*//;/^$$/d' requirements/uv.txt | grep '^uv' | $(COMPILE) - -o requirements/uv.txt
+lock:  ## write the locks anew from pyproject.toml (UPGRADE=1 takes newer versions too)
+	@requirements/lock.sh $(if $(UPGRADE),--upgrade)
 
 clean:  ## remove what the other targets made, but for the workspace
 	rm -rf .tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

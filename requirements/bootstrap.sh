@@ -34,8 +34,12 @@ refuse_other_machines() {
         fail "There is no lane '$lane'. Lanes: $(cd requirements && ls tfx-*.txt | sed 's/\.txt//' | xargs)."
     [ "$(uname -sm)" = "Linux x86_64" ] ||
         fail "TFX publishes no packages for $(uname -sm). Use Linux on x86_64, or a container of it."
-    getconf GNU_LIBC_VERSION >/dev/null 2>&1 ||
+    local glibc
+    glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null | cut -d' ' -f2) || true
+    [ -n "$glibc" ] ||
         fail "TFX needs a Linux with glibc (Debian, Ubuntu, Fedora ...); this one has another C library."
+    [ "$lane" = tfx-1-16 ] || printf '2.39\n%s\n' "$glibc" | sort -VC ||
+        fail "Lane $lane needs glibc 2.39, and this machine has $glibc. Use LANE=tfx-1-16."
     command -v python3 >/dev/null || fail "There is no python3 here. Install Python 3.11 first."
 }
 
@@ -90,10 +94,10 @@ find_or_install_uv() {
 
 # Prints pip's settings as NAME=VALUE lines, the strongest first: environment, [install], [global].
 read_pip_settings() {
-    local pip_python=python3 variable
-    for variable in INDEX_URL EXTRA_INDEX_URL FIND_LINKS CERT TRUSTED_HOST PROXY; do
-        variable=PIP_$variable
-        [ -z "${!variable:-}" ] || printf '%s=%s\n' "$(tr 'A-Z_' 'a-z-' <<<"${variable#PIP_}")" "${!variable}"
+    local pip_python=python3 name variable
+    for name in index-url extra-index-url find-links cert trusted-host proxy; do
+        variable=PIP_$(tr 'a-z-' 'A-Z_' <<<"$name")
+        [ -z "${!variable:-}" ] || printf '%s=%s\n' "$name" "${!variable}"
     done
     [ ! -x "$tools/uv/bin/python" ] || pip_python=$tools/uv/bin/python
     # Values come quoted as Python strings; several of them are split by spaces or newlines.
@@ -102,27 +106,34 @@ read_pip_settings() {
         sed 's/\\n/ /g' | sort -rs -k1,1 | cut -d' ' -f2- || true
 }
 
+# Exports a variable that is not set yet, if there is a value for it.
+hand_on() { # VARIABLE VALUE
+    if [ -z "${!1:-}" ] && [ -n "$2" ]; then export "$1=$2"; fi
+}
+
+has_uv_index() {
+    [ -n "${UV_CONFIG_FILE:-}${UV_INDEX_URL:-}${UV_DEFAULT_INDEX:-}${UV_INDEX:-}${UV_EXTRA_INDEX_URL:-}" ] ||
+        [ -f "${XDG_CONFIG_HOME:-$HOME/.config}/uv/uv.toml" ] || [ -f /etc/uv/uv.toml ]
+}
+
 # uv reads none of pip's settings: where uv has none of its own, hands pip's on.
 hand_on_pip_settings() {
-    local settings
-    settings=$(read_pip_settings)
-    setting() { sed -n "s/^$1=//p" <<<"$settings" | head -n 1 | xargs; }
-    hand_on() { # VARIABLE VALUE
-        if [ -z "${!1:-}" ] && [ -n "$2" ]; then export "$1=$2"; fi
-    }
-    hand_on SSL_CERT_FILE "$(setting cert)"
+    local -A pip=()
+    local name value
+    while IFS='=' read -r name value; do
+        read -r value <<<"$value" # Trims.
+        [ -z "$name" ] || [ -n "${pip[$name]:-}" ] || pip[$name]=$value
+    done < <(read_pip_settings)
+    hand_on SSL_CERT_FILE "${pip[cert]:-}"
     # The trust of the machine, as pip and git have it, not only what uv has built in.
     [ ! -f /etc/ssl/certs/ca-certificates.crt ] || hand_on SSL_CERT_FILE /etc/ssl/certs/ca-certificates.crt
-    hand_on ALL_PROXY "$(setting proxy)"
+    hand_on ALL_PROXY "${pip[proxy]:-}"
     hand_on UV_HTTP_TIMEOUT 120
-    if [ -n "${UV_CONFIG_FILE:-}${UV_INDEX_URL:-}${UV_DEFAULT_INDEX:-}${UV_INDEX:-}${UV_EXTRA_INDEX_URL:-}" ] ||
-        [ -f "${XDG_CONFIG_HOME:-$HOME/.config}/uv/uv.toml" ] || [ -f /etc/uv/uv.toml ]; then
-        return
-    fi
-    hand_on UV_DEFAULT_INDEX "$(setting index-url)"
-    hand_on UV_INDEX "$(setting extra-index-url)"
-    hand_on UV_FIND_LINKS "$(setting find-links | tr ' ' ',')"
-    hand_on UV_INSECURE_HOST "$(setting trusted-host)"
+    if has_uv_index; then return; fi
+    hand_on UV_DEFAULT_INDEX "${pip[index-url]:-}"
+    hand_on UV_INDEX "${pip[extra-index-url]:-}"
+    hand_on UV_FIND_LINKS "$(tr -s ' ' ',' <<<"${pip[find-links]:-}")"
+    hand_on UV_INSECURE_HOST "${pip[trusted-host]:-}"
     # Like pip: every index counts the same. The hashes of the lock decide what is taken.
     hand_on UV_INDEX_STRATEGY unsafe-best-match
 }
@@ -153,9 +164,11 @@ install_packages() {
     touch "$venv/.unfinished"
     rm -f "$venv/.ready"
     say "installing the packages of $lock into $venv"
-    # Slow disks need more than uv's minute a file for compiling.
+    local quiet=()
+    [ -t 2 ] || quiet=(-q)
+    # A slow disk needs more than uv's own minute for compiling a file.
     UV_COMPILE_BYTECODE_TIMEOUT=${UV_COMPILE_BYTECODE_TIMEOUT:-600} \
-        "$uv" pip sync -q --python "$venv/bin/python" --require-hashes --build-constraints "$lock" \
+        "$uv" pip sync "${quiet[@]}" --python "$venv/bin/python" --require-hashes --build-constraints "$lock" \
         --compile-bytecode "$lock" ||
         fail "The packages of $lock could not be installed; what uv said is above."
     # The build backend comes from the lock, so nothing else is fetched.
@@ -164,10 +177,15 @@ install_packages() {
     rm -f "$venv/.unfinished"
 }
 
-refuse_other_machines
-find_or_install_uv
-hand_on_pip_settings
-make_venv
-install_packages
-printf '%s\n' "$lane $PWD" >"$venv/.ready"
-say "ready: lane $lane, $("$venv/bin/python" --version), ${SECONDS} s"
+main() {
+    refuse_other_machines
+    find_or_install_uv
+    hand_on_pip_settings
+    make_venv
+    install_packages
+    printf '%s\n' "$lane $PWD" >"$venv/.ready"
+    say "ready: lane $lane, $("$venv/bin/python" --version), ${SECONDS} s"
+}
+
+# Tests source this file for its functions.
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then main; fi

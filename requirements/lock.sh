@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Writes the locks anew from pyproject.toml, keeping versions that still fit: lock.sh [--upgrade]
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh" tfx-1-16 .venv
+
+find_or_install_uv
+hand_on_pip_settings
+# From the main index alone: an extra one would leave out the hashes of files that it does not hold.
+unset UV_INDEX UV_FIND_LINKS UV_INDEX_STRATEGY
+
+# No index address and no header in the locks: they must not tell where they were made.
+compile() { # SOURCE LOCK OPTION...
+    "$uv" pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+        "$1" -o "requirements/$2.txt" "${@:3}"
+}
+
+for lane in tfx-1-16 tfx-1-21; do
+    compile pyproject.toml "$lane" --extra "$lane" --extra dev "$@"
+done
+grep -o '^uv==[0-9.]*' requirements/uv.txt | sed "$([ "${1:-}" != --upgrade ] || echo 's/==.*//')" |
+    compile - uv "$@"
+git diff --stat -- requirements 2>/dev/null || true
