@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.report.facts import RunFacts
-from components.report.format_values import defined, format_count, format_number
+from components.report.format_values import DASH, NARROW_SPACE, defined, format_count, format_number
 
 
 @dataclass(frozen=True)
@@ -58,20 +58,19 @@ def describe_frequencies(facts: RunFacts) -> tuple[FrequencyRow, ...]:
 def describe_model(facts: RunFacts) -> tuple[tuple[str, str], ...]:
     """Returns what is known of the model and its training, as pairs of label and value."""
     training = facts.training
-    rows = [
+    speed = defined(training.get("images_per_second"))
+    memory = defined(training.get("peak_memory_bytes"))
+    rows = (
         ("Network", _describe_network(facts.configuration)),
         ("Parameters", format_count(defined(training.get("parameters")))),
-        ("Precision", _join(training.get("precision"), training.get("precision_reason"))),
+        ("Precision", _describe_precision(training.get("precision"))),
         ("Devices", _describe_devices(training.get("devices"))),
-        ("Steps", format_count(defined(training.get("steps")))),
+        ("Training", _describe_length(training)),
         ("Best epoch", format_count(defined(training.get("best_epoch")))),
-    ]
-    speeds = [epoch.images_per_second for epoch in facts.history if epoch.images_per_second is not None]
-    if speeds:
-        # The first epoch also compiles the graph.
-        speed = sorted(speeds)[len(speeds) // 2]
-        rows.append(("Training speed", f"{format_number(speed)} images/s (median epoch)"))
-    return tuple((label, value) for label, value in rows if value and value != "\N{EN DASH}")
+        ("Training speed", f"{format_number(speed)} images/s" if speed else ""),
+        ("Peak memory of the process", f"{memory / 1e9:.1f}{NARROW_SPACE}GB" if memory else ""),
+    )
+    return tuple((label, value) for label, value in rows if value and value != DASH)
 
 
 def _describe_network(configuration: Mapping[str, Any]) -> str:
@@ -83,8 +82,26 @@ def _describe_network(configuration: Mapping[str, Any]) -> str:
     return name
 
 
-def _join(value: Any, reason: Any) -> str:
-    return f"{value} ({reason})" if value and reason else str(value or "")
+def _describe_precision(precision: Any) -> str:
+    if isinstance(precision, Mapping):
+        policy, reason = precision.get("policy"), precision.get("reason")
+        return f"{policy}: {reason}" if reason else str(policy or "")
+    return str(precision or "")
+
+
+def _describe_length(training: Mapping[str, Any]) -> str:
+    """Returns how long the training was and what ended it."""
+    steps, epochs = defined(training.get("steps")), defined(training.get("epochs"))
+    parts = [
+        f"{format_count(epochs)} epochs" if epochs else "",
+        f"{format_count(steps)} steps" if steps else "",
+    ]
+    text = ", ".join(part for part in parts if part)
+    if text and training.get("stopped_by") == "time":
+        text += ", ended by trainer.max_minutes"
+    if resumed := defined(training.get("resumed_from_epoch")):
+        text += f", resumed after epoch {format_count(resumed)}"
+    return text
 
 
 def _describe_devices(devices: Any) -> str:

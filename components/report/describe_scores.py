@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from components.report.describe_confusion import list_mistakes
 from components.report.facts import GateResult, Number, RunFacts, Score, Verdict
 from components.report.format_values import (
+    defined,
     format_change,
     format_metric,
     format_percent,
     format_seconds,
-    is_defined,
     metric_label,
 )
 from trainer.confusion_matrix import SUMMARY_METRICS
@@ -138,9 +138,9 @@ def _describe_training(facts: RunFacts) -> str:
     if not facts.history:
         return ""
     text = f"Trained for {len(facts.history)} epoch{'s' if len(facts.history) > 1 else ''}"
-    seconds = [epoch.seconds for epoch in facts.history]
-    if all(is_defined(value) for value in seconds):
-        text += f" in {format_seconds(sum(value or 0.0 for value in seconds))}"
+    seconds = defined(facts.training.get("seconds"))
+    if seconds is not None:
+        text += f" in {format_seconds(seconds)}"
     validated = [
         (value, -epoch.epoch)
         for epoch in facts.history

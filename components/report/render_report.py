@@ -51,6 +51,7 @@ def render_report(facts: RunFacts) -> str:
         error_colour=ERROR_COLOUR,
         configuration=_write_yaml(facts.configuration),
         charts=draw_learning_curves(facts.history),
+        has_validation_loss=any("loss" in epoch.validation for epoch in facts.history),
         **_describe(facts),
     )
 

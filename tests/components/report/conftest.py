@@ -182,7 +182,18 @@ def make_facts(encode_png: Callable[..., bytes]) -> Callable[..., RunFacts]:
                 Epoch(epoch, epoch * 5, 2 / epoch, 0.01, {"mean_iou": 0.2 * epoch, "loss": 1.0}, 2.0, 50.0)
                 for epoch in (1, 2, 3)
             ),
-            training={"parameters": 1234, "precision": "float32"},
+            training={
+                "parameters": 1234,
+                "precision": {"policy": "float32", "reason": "no bfloat16 in silicon"},
+                "devices": ["CPU:0", "CPU:1"],
+                "seconds": 6.5,
+                "steps": 15,
+                "epochs": 3,
+                "stopped_by": "time",
+                "resumed_from_epoch": 2,
+                "images_per_second": 50.04,
+                "peak_memory_bytes": 1_540_000_000,
+            },
             data=(
                 SplitContent("train", 40, tuple(range(count)), tuple(range(count)), 0.1),
                 SplitContent("test", 10, tuple([1.0] * count), tuple([5] * count), None),

@@ -199,7 +199,7 @@ def test_highlights_name_the_weakest_class_and_the_largest_mistake(make_facts: M
 
     assert weakest == "Weakest class on test, by IoU: ground (0.69)."
     assert mistake == f"Most common mistake: tree taken for ground, 25.0{SPACE}% of its pixels."
-    assert training == f"Trained for 3 epochs in 6.0{SPACE}s; best validation mean IoU 0.600 in epoch 3."
+    assert training == f"Trained for 3 epochs in 6.5{SPACE}s; best validation mean IoU 0.600 in epoch 3."
 
 
 def test_frequencies_are_shares_of_each_splits_pixels(make_facts: Make) -> None:
@@ -215,6 +215,9 @@ def test_frequencies_are_shares_of_each_splits_pixels(make_facts: Make) -> None:
 def test_model_facts_leave_out_what_is_not_known(make_facts: Make) -> None:
     assert describe_model(make_facts()) == (
         ("Parameters", "1,234"),
-        ("Precision", "float32"),
-        ("Training speed", "50 images/s (median epoch)"),
+        ("Precision", "float32: no bfloat16 in silicon"),
+        ("Devices", "CPU:0, CPU:1"),
+        ("Training", "3 epochs, 15 steps, ended by trainer.max_minutes, resumed after epoch 2"),
+        ("Training speed", "50 images/s"),
+        ("Peak memory of the process", f"1.5{SPACE}GB"),
     )
