@@ -21,6 +21,7 @@ MARKER_NAME = ".digits_sample.json"
 
 _JPEG_SHARE = 0.25
 _JPEG_QUALITY = 95
+_PNG_COMPRESSION = 2
 
 
 def write_digits_sample(
@@ -117,5 +118,5 @@ def _write_scene(root: Path, split: str, stem: str, scene: Scene, as_jpeg: bool)
     if as_jpeg:
         image.save(root / "images" / split / f"{stem}.jpg", quality=_JPEG_QUALITY, subsampling=0)
     else:
-        image.save(root / "images" / split / f"{stem}.png")
+        image.save(root / "images" / split / f"{stem}.png", compress_level=_PNG_COMPRESSION)
     Image.fromarray(scene.mask).save(root / "masks" / split / f"{stem}.png")
