@@ -39,7 +39,6 @@ _MOST_FOLDERS = 40
 _DEEPEST = 3
 _PICTURES_LOOKED_AT = 3
 _MANY = 1_000_000
-_SAMPLE = 200
 
 _Key = tuple[str, str]
 """A picture's split (empty where no folder tells it) and its path below some folder, without ending."""
@@ -86,20 +85,24 @@ def recognise_layout(tree: FileTree) -> RecognisedLayout:
 def _recognise_folders(tree: FileTree) -> RecognisedLayout:
     ids_of = _ids_by_folder(tree)
     fullest = sorted(ids_of, key=lambda folder: (-len(ids_of[folder]), folder))[:_MOST_FOLDERS]
-    candidates = []
-    for images, masks in itertools.product(fullest, fullest):
-        if images != masks and _is_inside(images, masks):
-            continue
-        for suffix in _suffixes_of(ids_of[masks]):
+    candidates: list[tuple[tuple[int, int, bool, int], str, str, str]] = []
+    pairs = [
+        pair for pair in itertools.product(fullest, fullest) if pair[0] == pair[1] or not _is_inside(*pair)
+    ]
+    suffixes_of = {folder: _suffixes_of(ids_of[folder]) for folder in fullest}
+    most = 0
+    for images, masks in sorted(pairs, key=lambda pair: -min(len(ids_of[pair[0]]), len(ids_of[pair[1]]))):
+        if min(len(ids_of[images]), len(ids_of[masks])) < most:
+            break
+        for suffix in suffixes_of[masks]:
             if images == masks and not suffix:
                 continue
-            if not _count_common(ids_of[images], ids_of[masks], suffix, sampled=True):
-                continue
-            common = _count_common(ids_of[images], ids_of[masks], suffix)
-            # Of nested folders with the same files: the outer two of two, the inner one of one.
-            depth = len(images) if images == masks else -len(images) - len(masks)
-            rank = (common, _likelihood(images, masks), bool(suffix), depth)
-            candidates.append((rank, images, masks, suffix))
+            if common := _count_common(ids_of[images], ids_of[masks], suffix):
+                # Of nested folders with the same files: the outer two of two, the inner one of one.
+                depth = len(images) if images == masks else -len(images) - len(masks)
+                rank = (common, _likelihood(images, masks), bool(suffix), depth)
+                candidates.append((rank, images, masks, suffix))
+                most = max(most, common)
     if candidates:
         rank, images, masks, suffix = max(candidates)
         if not suffix and rank[1] <= 0 and _count_values(tree, images) < _count_values(tree, masks):
@@ -135,7 +138,11 @@ def _start_below(tree: FileTree, images: str, masks: str, suffix: str) -> Recogn
 
 
 def _suffixes_of(names: set[_Key]) -> list[str]:
-    return [suffix for suffix in MASK_SUFFIXES if any(name.endswith(suffix) for _, name in names)]
+    """Returns the suffixes that any of the names has; the empty one always."""
+    suffixed = [name for _, name in names if name.endswith(MASK_SUFFIXES[1:])]
+    return [
+        suffix for suffix in MASK_SUFFIXES if not suffix or any(name.endswith(suffix) for name in suffixed)
+    ]
 
 
 def _ids_by_folder(tree: FileTree) -> dict[str, set[_Key]]:
@@ -161,16 +168,14 @@ def _is_inside(one: str, other: str) -> bool:
     return not one or not other or (one + "/").startswith(other + "/") or (other + "/").startswith(one + "/")
 
 
-def _count_common(images: set[_Key], masks: set[_Key], suffix: str, sampled: bool = False) -> int:
-    """Counts the pictures of the smaller folder that have a partner in the other, or of a sample of it."""
+def _count_common(images: set[_Key], masks: set[_Key], suffix: str) -> int:
+    """Counts the pictures of the smaller folder that have a partner in the other."""
     if len(masks) < len(images):
         few = [(split, name.removesuffix(suffix)) for split, name in masks if name.endswith(suffix)]
         many, splits = images, ("", *SPLIT_NAMES)
     else:
         few = [(split, name + suffix) for split, name in images]
         many, splits = masks, ("",)
-    if sampled and len(few) > _SAMPLE:
-        few = sorted(few)[:: len(few) // _SAMPLE]
     # A mask that lies in no split folder serves an image of any.
     return sum(
         (split, name) in many or any((other, name) in many for other in splits if "" in (split, other))
