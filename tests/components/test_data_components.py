@@ -31,6 +31,7 @@ from data.take_snapshot import fingerprint_dataset
 
 pytestmark = pytest.mark.slow
 
+MULTI_PROCESS = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
 INGEST = ("DatasetSnapshot", "SegmentationExampleGen")
 
 
@@ -149,7 +150,7 @@ def test_the_cache_follows_the_content(write_pairs, tmp_path, workspace):
 
 def test_artifacts_say_what_they_hold(write_pairs, tmp_path, workspace):
     config = write_pairs(tmp_path / "data", {"train": 3, "test": 2})
-    workspace.run(config, beam_args=("--runner=DirectRunner",))
+    workspace.run(config, beam_args=MULTI_PROCESS)
     examples = workspace.newest("Examples")
     assert json.loads(examples.properties["split_names"].string_value) == ["train", "test"]
     fingerprint = fingerprint_dataset(config)
