@@ -25,6 +25,7 @@ from tfx.utils import path_utils
 
 from components import evaluation_hooks
 from components.baseline_reference import BaselineReference
+from components.bound_batches import bounded_batches
 from components.build_eval_config import build_eval_config
 from components.config import EvaluationConfig
 from components.evaluation_results import SliceResult, find_empty_slices
@@ -65,7 +66,10 @@ class Executor(tfx_evaluator.Executor):
         inputs = dict(input_dict)
         if baseline.path:
             inputs[keys.BASELINE_MODEL_KEY] = [_pushed_model(baseline.path)]
-        super().Do(inputs, output_dict, {**exec_properties, keys.MODULE_PATH_KEY: evaluation_hooks.__name__})
+        with bounded_batches():
+            super().Do(
+                inputs, output_dict, {**exec_properties, keys.MODULE_PATH_KEY: evaluation_hooks.__name__}
+            )
         self._write_verdict(config, baseline, input_dict, output_dict, exec_properties)
 
     def _write_verdict(
