@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 from data.assign_splits import SPLIT_NAMES, split_of
 from data.config import DataConfig, LayoutName
@@ -35,7 +36,7 @@ def list_pairs(config: DataConfig) -> Listing:
     found = LAYOUTS[config.layout](config, tree)
     own_splits = bool(found.declared_splits)
     problems = [*tree.problems, *found.problems]
-    unique = _refuse_repeated_ids(found.pairs, problems)
+    unique = _refuse_repeated_ids(_qualify_ids(found.pairs), problems)
     pairs = tuple(
         Pair(
             pair.image_id,
@@ -50,15 +51,27 @@ def list_pairs(config: DataConfig) -> Listing:
     return Listing(pairs, tuple(sorted(set(problems))), own_splits, tuple(found.notes))
 
 
+def _qualify_ids(pairs: list[FoundPair]) -> list[FoundPair]:
+    """Puts the split before an id that stands in several: many data sets count from 0 in each.
+
+    Whether those are the same image is for the content to say (``find_leaks``), not for the name.
+    """
+    splits: dict[str, set[str | None]] = defaultdict(set)
+    for pair in pairs:
+        splits[pair.image_id].add(pair.split)
+    return [
+        replace(pair, image_id=f"{pair.split}/{pair.image_id}") if len(splits[pair.image_id]) > 1 else pair
+        for pair in pairs
+    ]
+
+
 def _refuse_repeated_ids(pairs: list[FoundPair], problems: list[Problem]) -> list[FoundPair]:
-    """Keeps the first pair of each id: the same id in two splits would be one example in both."""
+    """Keeps the first pair of each id."""
     first: dict[str, FoundPair] = {}
     for pair in sorted(pairs, key=lambda pair: (pair.image_id, pair.image_path)):
         other = first.setdefault(pair.image_id, pair)
         if other is not pair:
             what = f"has the same id {pair.image_id!r} as {other.image_path}"
-            if pair.split != other.split:
-                what += f" and stands in another split ({pair.split}, {other.split})"
             remedy = "Rename one of the two, with its mask, or delete it"
             problems.append(Problem(pair.image_path, what, remedy, "duplicate_id"))
     return list(first.values())

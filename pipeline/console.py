@@ -29,7 +29,7 @@ from data import progress
 
 _PLAIN_INTERVAL_SECONDS = 10.0
 
-answers = Console(highlight=False, soft_wrap=False)
+answers = Console(highlight=False)
 """For answers: stdout."""
 messages = Console(stderr=True, highlight=False)
 """For progress, warnings and refusals: stderr as the process found it."""
@@ -106,6 +106,7 @@ class _LineStage:
         messages.print(
             f"  {self._name}: {self._done:g}{of_total} {self._note} ({self._printed - self._started:.0f} s)",
             markup=False,
+            soft_wrap=True,
         )
 
 

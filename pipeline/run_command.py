@@ -37,7 +37,9 @@ def run_and_report(
     workspace = Workspace(workspace_root.resolve())
     run_id = new_run_id()
     log_file = workspace.log_file(run_id)
-    console.messages.print(f"run {run_id} of {config.name}; log: {_short(log_file)}", markup=False)
+    console.messages.print(
+        f"run {run_id} of {config.name}; log: {_short(log_file)}", markup=False, soft_wrap=True
+    )
     with console.quiet(log_file, verbose):
         console.install_reporter()
         config = materialise_sample(config, workspace)
@@ -103,7 +105,7 @@ def _component_table(result: RunResult) -> Table:
 
 
 def _metric_table(result: RunResult, config: PipelineConfig) -> Table:
-    splits = list(result.record.metrics)
+    splits = [split for split in config.evaluation.splits if split in result.record.metrics]
     table = Table(header_style="bold")
     table.add_column("metric")
     for split in splits:

@@ -23,7 +23,7 @@ Save = Callable[..., Path]
 def make_every_mistake(root: Path, fill_folder: Fill, save: Save) -> dict[str, str]:
     """Writes a data set with every kind of mistake; returns path below the root -> code."""
     names = ["truncated", "size", "no_mask", "no_image", "unknown", "empty", "text", "twice", "fine", "leak"]
-    fill_folder(root, [f"train/{name}" for name in names] + ["val/twice_split", "train/twice_split"])
+    fill_folder(root, [f"train/{name}" for name in names] + ["val/same_name", "train/same_name"])
     train, masks = root / "images/train", root / "masks/train"
     (train / "truncated.png").write_bytes((train / "truncated.png").read_bytes()[:-30])
     save(masks / "size.png", np.zeros((5, 6), np.uint8))
@@ -46,7 +46,6 @@ def make_every_mistake(root: Path, fill_folder: Fill, save: Save) -> dict[str, s
         "masks/train/empty.png": "empty_file",
         "images/train/text.png": "not_an_image",
         "images/train/twice.png": "duplicate_id",
-        "images/val/twice_split.png": "duplicate_id",
         "images/val/copy.png": "leak",
         "images/test": "empty_split",
         "outside.png": "escaping_link",
