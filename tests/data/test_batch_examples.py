@@ -111,6 +111,7 @@ def test_each_epoch_has_every_example_once_in_an_order_of_its_own(
             np.testing.assert_array_equal(image, make_example(int(mask[0, 0]))[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", [MEMORY, FILES])
 def test_batches_follow_from_seed_and_step_alone(records: list[str], cache: int) -> None:
     options: dict[str, Any] = {"augment": AugmentConfig(), "cache_in_memory_bytes": cache, "seed": 5}
@@ -127,6 +128,7 @@ def test_batches_follow_from_seed_and_step_alone(records: list[str], cache: int)
     assert len({batch["image"].tobytes() for batch in whole}) == 8
 
 
+@pytest.mark.slow
 def test_augmented_batches_do_not_depend_on_the_number_of_threads(records: list[str]) -> None:
     def batches(threads: int) -> list[dict[str, np.ndarray]]:
         dataset = make_dataset(
@@ -161,6 +163,7 @@ def test_augmentation_fills_with_the_rounded_channel_mean_and_void(records: list
             )
 
 
+@pytest.mark.slow
 def test_shapes_are_static_so_that_batches_can_be_shared_out(records: list[str]) -> None:
     for cache in (MEMORY, FILES):
         for repeat in (True, False):

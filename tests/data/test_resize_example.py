@@ -166,6 +166,7 @@ def test_logits_are_restored_as_an_independent_interpolation_does(native: Any) -
         np.testing.assert_allclose(restored[..., channel], wanted, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("native", [(64, 64), (96, 128), (50, 75), (41, 64)])
 def test_there_and_back_edges_stay_where_they_were(native: Any) -> None:
     restore = tf.function(
