@@ -46,32 +46,37 @@ def check_dataset(
     examine = partial(_examine, codec=build_mask_codec(config))
     results = map_processes(examine, pairs, "check images and masks", workers)
     facts = [result for result in results if isinstance(result, PairFacts)]
-    problems = {*listing.problems, *attributes.problems, *_absent_splits(listing, required_splits)}
+    problems = {*listing.problems, *attributes.problems, *find_absent_splits(listing, required_splits)}
     problems.update(problem for result in results if not isinstance(result, PairFacts) for problem in result)
     problems.update(find_leaks((fact.pair.image_path, fact.pair.split, fact.image_sha256) for fact in facts))
-    complete = not problems and len(facts) == len(listing.pairs)
-    report = CheckReport(
+    report = _report(config, listing, facts, problems)
+    report = replace(report, examined=len(pairs), attributes=attributes.columns)
+    return replace(report, warnings=find_warnings(report, config))
+
+
+def _report(
+    config: DataConfig, listing: Listing, facts: Sequence[PairFacts], problems: Collection[Problem]
+) -> CheckReport:
+    names = tuple(entry.name for entry in config.classes)
+    entries = ((fact.pair.image_id, fact.pair.split, fact.image_sha256, fact.mask_sha256) for fact in facts)
+    is_complete = not problems and len(facts) == len(listing.pairs)
+    return CheckReport(
         root=config.root,
         layout=config.layout,
-        class_names=tuple(entry.name for entry in config.classes),
+        class_names=names,
         own_splits=listing.own_splits,
-        splits=_sum_splits(listing, facts, len(config.classes)),
+        splits=_sum_splits(listing, facts, len(names)),
         sizes=tuple(Counter((fact.width_px, fact.height_px) for fact in facts).most_common()),
         kinds=dict(Counter(_kind(fact) for fact in facts).most_common()),
-        examined=len(pairs),
+        examined=len(facts),
         largest_void_share=max((fact.void_share for fact in facts), default=0.0),
-        split_distances=measure_split_distances(facts, [entry.name for entry in config.classes]),
-        attributes=attributes.columns,
+        split_distances=measure_split_distances(facts, names),
+        attributes=(),
         problems=tuple(sorted(problems)),
         warnings=(),
         notes=listing.notes,
-        fingerprint=fingerprint(
-            (fact.pair.image_id, fact.pair.split, fact.image_sha256, fact.mask_sha256) for fact in facts
-        )
-        if complete
-        else None,
+        fingerprint=fingerprint(entries) if is_complete else None,
     )
-    return replace(report, warnings=find_warnings(report, config))
 
 
 def _examine(pair: Pair, codec: MaskCodec) -> PairFacts | list[Problem]:
@@ -84,7 +89,8 @@ def _spread(pairs: Sequence[Pair], limit: int | None) -> Sequence[Pair]:
     return [pairs[index * len(pairs) // limit] for index in range(limit)]
 
 
-def _absent_splits(listing: Listing, required: Collection[str]) -> list[Problem]:
+def find_absent_splits(listing: Listing, required: Collection[str]) -> list[Problem]:
+    """Returns a problem for each split that is needed and has no pair; none where there is no pair at all."""
     present = {pair.split for pair in listing.pairs}
     if not present:
         return []

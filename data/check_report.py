@@ -98,7 +98,7 @@ class CheckReport:
             "kinds": dict(self.kinds),
             "attributes": list(self.attributes),
             "fingerprint": self.fingerprint,
-            "problems": [asdict(problem) for problem in self.problems],
+            "problems": [{**asdict(problem), "sentence": problem.sentence()} for problem in self.problems],
             "warnings": list(self.warnings),
             "notes": list(self.notes),
         }

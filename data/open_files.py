@@ -104,6 +104,10 @@ def list_files(root: str) -> FileTree:
     for kind, below, problem in _walk(real_root, "", real_root, (real_root,)):
         if problem is not None:
             problems.append(problem)
+        elif not _is_utf8(below):
+            shown = join_path(root, below).encode("utf-8", "backslashreplace").decode()
+            what, remedy = "its name is not UTF-8", "Rename it: names become ids in records and reports"
+            problems.append(Problem(shown, what, remedy, "bad_name"))
         elif kind == "file":
             files.append(below)
         else:
@@ -134,6 +138,11 @@ def _walk(
                 yield from _walk(entry.path, below + "/", real_root, (*ancestors, real or entry.path))
         else:
             yield "file", below, None
+
+
+def _is_utf8(path: str) -> bool:
+    """Says whether a name has no bytes that Python could only keep as surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in path)
 
 
 def _escaping_link(path: str, target: str) -> Problem:

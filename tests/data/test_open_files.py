@@ -47,6 +47,17 @@ def test_links_inside_are_followed_and_links_outside_refused(tmp_path: Path) -> 
     assert {problem.code for problem in tree.problems} == {"escaping_link"}
 
 
+def test_names_that_are_no_utf8_are_problems(tmp_path: Path) -> None:
+    with open(os.fsencode(tmp_path) + b"/caf\xe9.png", "wb"):  # noqa: PTH123 - bytes have no Path
+        pass
+    (tmp_path / "café.png").touch()
+    tree = list_files(str(tmp_path))
+    assert tree.files == ("café.png",)
+    assert [(problem.where, problem.code) for problem in tree.problems] == [
+        (f"{tmp_path}/caf\\udce9.png", "bad_name")
+    ]
+
+
 def test_a_circle_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/a.png").touch()
