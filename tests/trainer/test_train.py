@@ -1,0 +1,202 @@
+"""The training loop: what it records, that it can learn, that it repeats, and that it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.config import AugmentConfig
+from trainer import train as train_module
+from trainer.config import ModelConfig
+from trainer.train import TrainingDivergedError, TrainingJob, train
+
+MakeJob = Callable[..., TrainingJob]
+
+# Each test compiles a network or two.
+pytestmark = pytest.mark.slow
+
+
+def weights_of(job: TrainingJob) -> list[np.ndarray]:
+    return [np.asarray(weight) for weight in train(job).model.weights]
+
+
+def read_history(job: TrainingJob) -> list[dict]:
+    return [json.loads(line) for line in Path(job.log_dir, "history.jsonl").read_text().splitlines()]
+
+
+def test_records_say_what_was_done(make_job: MakeJob) -> None:
+    job = make_job(train_count=6, batch_size=4, epochs=3, validate_every_epochs=2)
+    result = train(job)
+    history = read_history(job)
+    assert history == result.history
+    # Three epochs of six images are 18 images: batches of 4 end in steps 2, 3 and 5.
+    assert [entry["epoch"] for entry in history] == [1, 2, 3]
+    assert [entry["step"] for entry in history] == [2, 3, 5]
+    assert [entry["val"] is not None for entry in history] == [False, True, True]
+    assert set(history[1]["val"]) >= {"pixel_accuracy", "mean_iou", "iou/box"}
+    assert history[-1]["learning_rate"] == pytest.approx(0, abs=1e-9)
+    summary = json.loads(Path(job.log_dir, "training.json").read_text())
+    assert summary["devices"] == ["CPU:0"]
+    assert summary["precision"]["policy"] == "float32" and summary["precision"]["reason"]
+    assert (summary["steps"], summary["epochs"], summary["stopped_by"]) == (5, 3, "epochs")
+    assert summary["parameters"] == result.model.count_params()
+    assert summary["best_val_mean_iou"] == max(e["val"]["mean_iou"] for e in history if e["val"])
+    assert list(Path(job.log_dir).glob("events.out.tfevents.*"))
+
+
+def test_a_tiny_network_learns_four_images_by_heart(make_job: MakeJob) -> None:
+    job = make_job(
+        train_count=4,
+        val_count=0,
+        batch_size=4,
+        epochs=150,
+        learning_rate=1e-2,
+        model=ModelConfig(width=8, head="fcn4s", dropout=0.0),
+    )
+    # The very images that it trains on.
+    job = dataclasses.replace(job, val_patterns=job.train_patterns)
+    result = train(job)
+    assert result.history[-1]["loss"] < 0.1 * result.history[0]["loss"]
+    assert result.summary["best_val_mean_iou"] > 0.9
+
+
+def test_same_seed_same_weights_other_seed_others(make_job: MakeJob) -> None:
+    augment = AugmentConfig()
+    first, second, other = (
+        weights_of(dataclasses.replace(make_job(name=name, seed=seed), augment=augment))
+        for name, seed in (("first", 3), ("second", 3), ("other", 4))
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("settings", [{}, {"ema_momentum": 0.9, "optimizer": "sgd"}])
+def test_killed_training_goes_on_as_if_it_had_not_been(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, settings: dict
+) -> None:
+    settings = {"epochs": 4, "seed": 1, **settings}
+    expected = weights_of(make_job(name="whole", **settings))
+    job = make_job(name="killed", **settings)
+    finish = train_module._Loop._finish_epoch
+
+    def finish_or_die(loop: object, entry: dict, scalars: object) -> None:
+        if entry["epoch"] == 3:
+            raise KeyboardInterrupt
+        finish(loop, entry, scalars)
+
+    monkeypatch.setattr(train_module._Loop, "_finish_epoch", finish_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        train(job)
+    monkeypatch.undo()
+    # TFX gives the second attempt another folder.
+    job = dataclasses.replace(job, log_dir=job.log_dir + "_again")
+    result = train(job)
+    assert result.summary["resumed_from_epoch"] == 2
+    assert [entry["epoch"] for entry in read_history(job)] == [1, 2, 3, 4]
+    for weight, value in zip(result.model.weights, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(weight), value)
+
+
+def test_finished_training_is_not_trained_again(make_job: MakeJob) -> None:
+    job = make_job(epochs=1)
+    expected = weights_of(job)
+    result = train(job)
+    assert result.summary["resumed_from_epoch"] == 1 and result.summary["steps"] == 2
+    assert all(np.array_equal(np.asarray(a), b) for a, b in zip(result.model.weights, expected, strict=True))
+    result.checkpoints.remove()
+    assert not Path(job.checkpoint_dir).exists()
+
+
+def test_best_weights_are_those_of_the_best_epoch(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.2, 0.7, 0.4])
+    seen = []
+
+    def pretend(matrix: np.ndarray, names: object) -> dict[str, float]:
+        return {"mean_iou": next(scores)}
+
+    save_best = train_module.Checkpoints.save_best
+
+    def remember(checkpoints: train_module.Checkpoints) -> None:
+        save_best(checkpoints)
+        seen.append([w.numpy() for w in checkpoints._best.checkpoint.weights])
+
+    monkeypatch.setattr(train_module, "compute_metrics", pretend)
+    monkeypatch.setattr(train_module.Checkpoints, "save_best", remember)
+    result = train(make_job(epochs=3))
+    assert len(seen) == 2
+    assert (result.summary["best_epoch"], result.summary["best_val_mean_iou"]) == (2, 0.7)
+    assert all(np.array_equal(np.asarray(a), b) for a, b in zip(result.model.weights, seen[1], strict=True))
+
+
+def test_without_validation_the_last_weights_are_the_result(make_job: MakeJob) -> None:
+    result = train(make_job(val_count=0, epochs=1))
+    assert result.history[0]["val"] is None
+    assert result.summary["best_epoch"] is None
+
+
+def test_time_limit_ends_the_training_with_its_schedule_done(make_job: MakeJob) -> None:
+    # A hundred thousand epochs would take hours.
+    result = train(make_job(epochs=100_000, validate_every_epochs=100_000, max_minutes=0.05))
+    assert result.summary["stopped_by"] == "time"
+    assert 0 < result.summary["steps"] < 100_000
+    assert result.history[-1]["learning_rate"] == pytest.approx(0, abs=1e-9)
+    assert result.history[-1]["val"] is not None
+
+
+def test_void_only_validation_has_no_score(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_module, "measure_split", lambda *_: np.zeros((3, 3), np.int64))
+    result = train(make_job(epochs=1))
+    assert result.history[0]["val"]["mean_iou"] is None
+    assert result.summary["best_epoch"] == 1
+
+
+def test_loss_that_is_no_number_stops_with_a_sentence(make_job: MakeJob) -> None:
+    job = make_job(epochs=20, learning_rate=1e30, optimizer="sgd", gradient_clip_norm=None)
+    with pytest.raises(TrainingDivergedError, match=r"not a number at step \d+ of 30\. Lower trainer\.learn"):
+        train(job)
+
+
+def test_smaller_data_set_than_a_batch_trains(make_job: MakeJob) -> None:
+    result = train(make_job(train_count=2, val_count=1, batch_size=8, epochs=4))
+    # One batch holds the split several times over; an epoch is a batch then.
+    assert result.summary["steps"] == 4
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_trains(make_job: MakeJob, precision: str) -> None:
+    job = make_job(train_count=4, batch_size=4, epochs=30, learning_rate=1e-2, precision=precision)
+    result = train(job)
+    assert result.summary["precision"]["policy"] == precision
+    assert result.history[-1]["loss"] < 0.7 * result.history[0]["loss"]
+    assert all(np.isfinite(np.asarray(weight)).all() for weight in result.model.weights)
+
+
+def test_progress_is_reported_to_its_end(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    amounts, notes, totals = [], [], []
+
+    class Stage:
+        def __enter__(self) -> Stage:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def advance(self, amount: float = 1, note: str = "") -> None:
+            amounts.append(amount)
+            notes.append(note)
+
+    class Reporter:
+        def stage(self, name: str, total: float | None = None) -> Stage:
+            totals.append((name, total))
+            return Stage()
+
+    monkeypatch.setattr(train_module, "current", Reporter)
+    train(make_job(epochs=2))
+    assert totals == [("train", 3)]
+    assert sum(amounts) == pytest.approx(3)
+    assert notes[-1].startswith("epoch 2/2, loss ")

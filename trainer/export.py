@@ -1,0 +1,207 @@
+"""The exported model: a SavedModel with signatures that plain TensorFlow and TF Serving run.
+
+Preprocessing is not the Transform graph but the functions that the Transform graph is made of
+(``data.decode_image``, ``data.resize_example``). That graph reads masks and the facts of raw examples, and
+writes PNGs to be decoded again; serving has images only. What the graph adds are the train split's
+statistics: the channel mean pads, mean and standard deviation normalise inside the network.
+
+The export is float32 at any training precision: weights are float32 anyway, and a model is served on
+other hardware than it was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from data import features
+from data.config import DataConfig, TransformConfig
+from data.decode_image import decode_image, decode_mask_png
+from data.read_transformed import DatasetStatistics
+from data.resize_example import letterbox_image, restore_logits
+from trainer.config import ModelConfig
+from trainer.count_pixels import count_pixels
+from trainer.fcn import build_model
+
+_SIZE = tf.TensorSpec([2], tf.int32)
+
+
+class ServedModel(tf.Module):
+    """A network with its pre- and postprocessing.
+
+    Args:
+        network: images float32 [batch, height, width, 3], 0 to 255, to logits, likewise by classes.
+        num_classes: of the logits.
+        data: the ignore id and the images' bit depth.
+        transform: the working size.
+        channel_mean: float [3], 0 to 255: what letterboxed images are padded with.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        num_classes: int,
+        data: DataConfig,
+        transform: TransformConfig,
+        channel_mean: Any,
+    ) -> None:
+        super().__init__(name="served_model")
+        # The variables are what is saved. The Keras object stays out of the SavedModel: it would add
+        # functions of its own, which nobody calls.
+        self.weights = [weight.value for weight in network.weights]
+        self._predict: Callable[[Any], Any] = lambda images: network(images, training=False)
+        self._num_classes = num_classes
+        self._data = data.model_copy()
+        self._height_px, self._width_px = transform.height_px, transform.width_px
+        self._fill = tf.constant(channel_mean, tf.float32)
+
+    def serve_images(self, image_bytes: Any) -> dict[str, Any]:
+        """Segments encoded images of any sizes.
+
+        Args:
+            image_bytes: string [batch], PNG or JPEG.
+
+        Returns:
+            ``mask_png_bytes``: string [batch], an 8-bit grey PNG of class ids at each image's own size;
+            ``mean_confidence``: float32 [batch], the mean over the pixels of the probability of the
+            predicted class.
+        """
+        logits, sizes = self._predict_encoded(image_bytes)
+        masks, confidences = tf.map_fn(
+            self._encode_mask,
+            (logits, sizes),
+            fn_output_signature=(tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)),
+        )
+        return {"mask_png_bytes": masks, "mean_confidence": confidences}
+
+    def serve_tensor(self, image_tensor: Any) -> dict[str, Any]:
+        """Segments decoded images of one size.
+
+        Args:
+            image_tensor: uint8 [batch, height, width, 3].
+
+        Returns:
+            ``class_ids``: uint8 [batch, height, width]; ``confidence``: float32 [batch, height, width], the
+            probability of the predicted class.
+        """
+        frames = tf.map_fn(
+            self._letterbox,
+            tf.cast(image_tensor, tf.float32),
+            fn_output_signature=tf.TensorSpec([self._height_px, self._width_px, 3], tf.float32),
+        )
+        size = tf.shape(image_tensor)[1:3]
+        class_ids, confidence = tf.map_fn(
+            lambda logits: self._classify(logits, size),
+            self._predict(frames),
+            fn_output_signature=(
+                tf.TensorSpec([None, None], tf.uint8),
+                tf.TensorSpec([None, None], tf.float32),
+            ),
+        )
+        return {"class_ids": class_ids, "confidence": confidence}
+
+    def serve_examples(self, examples: Any) -> dict[str, Any]:
+        """Segments the images of serialized raw examples, string [batch], as ``serve_images`` does."""
+        images = tf.io.parse_example(examples, {features.IMAGE_ENCODED: tf.io.FixedLenFeature([], tf.string)})
+        return self.serve_images(images[features.IMAGE_ENCODED])
+
+    def evaluate(self, examples: Any) -> dict[str, Any]:
+        """Counts the confusion matrix of each serialized raw example at its mask's own size.
+
+        Args:
+            examples: string [batch].
+
+        Returns:
+            ``confusion_matrix``: int64 [batch, classes, classes], rows truth, columns prediction.
+        """
+        keys = (features.IMAGE_ENCODED, features.MASK_ENCODED)
+        parsed = tf.io.parse_example(examples, {key: tf.io.FixedLenFeature([], tf.string) for key in keys})
+        logits, _ = self._predict_encoded(parsed[features.IMAGE_ENCODED])
+        matrices = tf.map_fn(
+            self._count_mask,
+            (logits, parsed[features.MASK_ENCODED]),
+            fn_output_signature=tf.TensorSpec([self._num_classes, self._num_classes], tf.int64),
+        )
+        return {"confusion_matrix": matrices}
+
+    def signatures(self) -> Mapping[str, Any]:
+        """Returns the traced functions by the names of their signatures."""
+        strings = tf.TensorSpec([None], tf.string)
+
+        def trace(method: Any, name: str, spec: tf.TensorSpec) -> Any:
+            spec = tf.TensorSpec(spec.shape, spec.dtype, name=name)
+            return tf.function(method, input_signature=[spec]).get_concrete_function()
+
+        return {
+            "serving_default": trace(self.serve_images, "image_bytes", strings),
+            "image_tensor": trace(
+                self.serve_tensor, "image_tensor", tf.TensorSpec([None, None, None, 3], tf.uint8)
+            ),
+            "serve_examples": trace(self.serve_examples, "examples", strings),
+            "evaluate": trace(self.evaluate, "examples", strings),
+        }
+
+    def _predict_encoded(self, image_bytes: Any) -> tuple[Any, Any]:
+        """Returns logits [batch, height, width, classes] and the images' own sizes, int32 [batch, 2]."""
+        frame = tf.TensorSpec([self._height_px, self._width_px, 3], tf.float32)
+        frames, sizes = tf.map_fn(self._prepare, image_bytes, fn_output_signature=(frame, _SIZE))
+        return self._predict(frames), sizes
+
+    def _prepare(self, encoded: Any) -> tuple[Any, Any]:
+        image = decode_image(encoded, self._data.bit_depth)
+        return self._letterbox(image), tf.shape(image)[:2]
+
+    def _letterbox(self, image: Any) -> Any:
+        return letterbox_image(image, self._height_px, self._width_px, self._fill, self._data.bit_depth)
+
+    def _classify(self, logits: Any, size: Any) -> tuple[Any, Any]:
+        """Returns class ids uint8 [height, width] and their probabilities float32, at the given size."""
+        restored = restore_logits(logits, size[0], size[1])
+        probability = tf.exp(tf.reduce_max(restored, axis=-1) - tf.reduce_logsumexp(restored, axis=-1))
+        return tf.cast(tf.argmax(restored, axis=-1), tf.uint8), probability
+
+    def _encode_mask(self, logits_and_size: tuple[Any, Any]) -> tuple[Any, Any]:
+        class_ids, probability = self._classify(*logits_and_size)
+        return tf.io.encode_png(class_ids[..., tf.newaxis]), tf.reduce_mean(probability)
+
+    def _count_mask(self, logits_and_mask: tuple[Any, Any]) -> Any:
+        logits, encoded = logits_and_mask
+        mask = decode_mask_png(encoded)
+        restored = restore_logits(logits, tf.shape(mask)[0], tf.shape(mask)[1])
+        prediction = tf.argmax(restored, axis=-1, output_type=tf.int32)
+        return count_pixels(
+            mask[tf.newaxis], prediction[tf.newaxis], self._num_classes, self._data.ignore_id
+        )[0]
+
+
+def export_model(
+    trained: keras.Model,
+    config: ModelConfig,
+    data: DataConfig,
+    transform: TransformConfig,
+    statistics: DatasetStatistics,
+    folder: str,
+) -> None:
+    """Exports a trained network as a SavedModel, which appears whole or not at all.
+
+    Args:
+        trained: the network, at any precision and on any devices.
+        config: what it was built from.
+        data: the class table, the ignore id, the bit depth.
+        transform: the working size.
+        statistics: of the train split, as the network was built with.
+        folder: is made; anything there is replaced.
+    """
+    mean, std = statistics.channel_mean.tolist(), statistics.channel_std.tolist()
+    network = build_model(config, len(data.classes), mean, std, "float32")
+    network.set_weights(trained.get_weights())
+    served = ServedModel(network, len(data.classes), data, transform, mean)
+    unfinished = f"{folder.rstrip('/')}.unfinished"
+    for path in (unfinished, folder):
+        if tf.io.gfile.exists(path):
+            tf.io.gfile.rmtree(path)
+    tf.saved_model.save(served, unfinished, signatures=served.signatures())
+    tf.io.gfile.rename(unfinished, folder)

@@ -1,0 +1,209 @@
+"""What a training changes (network, optimizer, averages), and the compiled functions that change it.
+
+One loop serves one device and many: every replica sums its own loss, the labelled pixels of the global
+batch are counted over all replicas before the division, gradients are summed before they are clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from data.read_transformed import DatasetStatistics
+from trainer.config import TrainerConfig
+from trainer.count_pixels import count_pixels
+from trainer.fcn import build_model
+from trainer.losses import compute_class_weights, sum_cross_entropy
+from trainer.optimization import LossScale, Optimizer, WeightAverage, are_finite, make_optimizer
+from trainer.precision import PrecisionChoice
+from trainer.schedule import learning_rate_at
+
+TrainFunction = Callable[[Any, Any], Any]
+CountFunction = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Everything that a training changes.
+
+    Attributes:
+        strategy: the devices.
+        model: images float32 [batch, height, width, 3] to logits float32 [batch, height, width, classes].
+        optimizer: of the model's trainable weights.
+        step: int64 scalar, steps done.
+        time_share: float32 scalar, share of the time limit that has passed; 0 without a limit.
+        average: of the weights, None if none is kept.
+        loss_scale: None where the precision needs none.
+    """
+
+    strategy: tf.distribute.Strategy
+    model: keras.Model
+    optimizer: Optimizer
+    step: tf.Variable
+    time_share: tf.Variable
+    average: WeightAverage | None
+    loss_scale: LossScale | None
+
+    def weights(self) -> list[Any]:
+        """Returns the variables that make up the trained network."""
+        return [weight.value for weight in self.model.weights]
+
+    def trackables(self) -> dict[str, Any]:
+        """Returns all that must be saved so that the training can go on as if it had never stopped."""
+        parts = {"optimizer": self.optimizer, "average": self.average, "loss_scale": self.loss_scale}
+        # With the states of random generators, which are no weights.
+        variables = [variable.value for variable in self.model.variables]
+        saved = {"variables": variables, "step": self.step}
+        return {**saved, **{name: part for name, part in parts.items() if part is not None}}
+
+
+def make_learner(
+    config: TrainerConfig,
+    num_classes: int,
+    statistics: DatasetStatistics,
+    strategy: tf.distribute.Strategy,
+    precision: PrecisionChoice,
+) -> Learner:
+    """Makes a network with random weights (from ``config.seed``) and its optimizer on the devices."""
+    keras.utils.set_random_seed(config.seed)
+    with strategy.scope():
+        model = build_model(
+            config.model,
+            num_classes,
+            statistics.channel_mean.tolist(),
+            statistics.channel_std.tolist(),
+            precision.policy,
+        )
+        optimizer = make_optimizer(model, config)
+        weights = [weight.value for weight in model.weights]
+        average = WeightAverage(weights, config.ema_momentum) if config.ema_momentum else None
+        loss_scale = LossScale() if precision.scales_loss else None
+    with tf.device("CPU:0"):
+        step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        time_share = tf.Variable(0.0, trainable=False, name="time_share")
+    return Learner(strategy, model, optimizer, step, time_share, average, loss_scale)
+
+
+def make_train_function(
+    learner: Learner,
+    config: TrainerConfig,
+    statistics: DatasetStatistics,
+    ignore_id: int,
+    total_steps: int,
+) -> TrainFunction:
+    """Makes the compiled function that trains for some steps.
+
+    Args:
+        learner: is changed by each step.
+        config: learning rate, class weighting, label smoothing.
+        statistics: of the train split, for the class weights.
+        ignore_id: the id of void.
+        total_steps: the learning rate is 0 after so many.
+
+    Returns:
+        A function of an iterator over batches (``image``, ``mask``) and of an int32 scalar, the number of
+        steps, that returns their losses: float32 [steps]. A loss is the weighted mean over the labelled
+        pixels of the global batch.
+    """
+    strategy = learner.strategy
+    class_weights = tf.constant(
+        compute_class_weights(config.class_weighting, statistics.class_pixels, statistics.class_image_pixels)
+    )
+
+    def step_on_replica(batch: Any, learning_rate: Any) -> Any:
+        trained = [weight.value for weight in learner.model.trainable_variables]
+        with tf.GradientTape() as tape:
+            logits = learner.model(batch["image"], training=True)
+            loss_sum, weight = sum_cross_entropy(
+                logits, batch["mask"], class_weights, ignore_id, config.label_smoothing
+            )
+            loss = tf.math.divide_no_nan(loss_sum, _sum_over_replicas(weight))
+            scaled = loss * learner.loss_scale.scale if learner.loss_scale else loss
+        gradients = tape.gradient(scaled, trained, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        _apply_gradients(learner, _sum_over_replicas(gradients), learning_rate)
+        if learner.average:
+            learner.average.update(learner.optimizer.step)
+        return loss
+
+    @tf.function(reduce_retracing=True)
+    def train_steps(iterator: Any, count: Any) -> Any:
+        losses = tf.TensorArray(tf.float32, size=count)
+        for index in tf.range(count):
+            done = tf.cast(learner.step, tf.float32) / float(total_steps)
+            progress = tf.maximum(done, learner.time_share)
+            rate = learning_rate_at(progress, config.learning_rate, config.warmup_share)
+            replica_losses = strategy.run(step_on_replica, args=(next(iterator), rate))
+            losses = losses.write(index, strategy.reduce("SUM", replica_losses, axis=None))
+            learner.step.assign_add(1)
+        return losses.stack()
+
+    return train_steps
+
+
+def make_count_function(learner: Learner, num_classes: int, ignore_id: int) -> CountFunction:
+    """Makes the compiled function that predicts a batch and counts its pixels.
+
+    Returns:
+        A function of a batch (``image``, ``mask``) that returns its confusion matrix, int64 [classes,
+        classes], at working size.
+    """
+
+    def count_on_replica(batch: Any) -> Any:
+        prediction = tf.argmax(learner.model(batch["image"], training=False), axis=-1, output_type=tf.int32)
+        return tf.reduce_sum(count_pixels(batch["mask"], prediction, num_classes, ignore_id), axis=0)
+
+    @tf.function
+    def count_batch(batch: Any) -> Any:
+        return learner.strategy.reduce(
+            "SUM", learner.strategy.run(count_on_replica, args=(batch,)), axis=None
+        )
+
+    return count_batch
+
+
+def measure_split(
+    learner: Learner, count: CountFunction, dataset: Any, num_classes: int
+) -> NDArray[np.int64]:
+    """Counts a whole split: int64 [classes, classes] at working size."""
+    matrix = np.zeros((num_classes, num_classes), np.int64)
+    for batch in distribute(learner.strategy, dataset):
+        matrix += count(batch).numpy()
+    return matrix
+
+
+def distribute(strategy: tf.distribute.Strategy, dataset: Any) -> Any:
+    """Shares a data set's batches out among the devices; one device needs no sharing."""
+    return (
+        dataset if strategy.num_replicas_in_sync == 1 else strategy.experimental_distribute_dataset(dataset)
+    )
+
+
+def _apply_gradients(learner: Learner, gradients: Any, learning_rate: Any) -> None:
+    """Updates the weights of this replica; with float16 only where all gradients are finite."""
+    loss_scale = learner.loss_scale
+    if loss_scale is None:
+        learner.optimizer.apply(gradients, learning_rate)
+        return
+    gradients = loss_scale.unscale(gradients)
+    finite = are_finite(gradients)
+
+    def apply() -> Any:
+        learner.optimizer.apply(gradients, learning_rate)
+        return tf.constant(True)
+
+    tf.cond(finite, apply, lambda: tf.constant(False))
+    loss_scale.update(finite)
+
+
+def _sum_over_replicas(values: Any) -> Any:
+    """Sums tensors over all replicas; call in replica context."""
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return values
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)

@@ -1,0 +1,65 @@
+"""TFX's entry into training. Functions only: TFX reloads this module, and classes would change identity."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from data.config import AugmentConfig, DataConfig, TransformConfig
+from data.errors import RefusedError
+from data.read_transformed import count_examples, find_files
+from trainer.checkpoints import name_training
+from trainer.config import TrainerConfig
+from trainer.export import export_model
+from trainer.fn_args import FnArgs
+from trainer.train import TrainingJob, train
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains on Transform's examples and exports the best network.
+
+    Raises:
+        RefusedError: there are no training examples, or fewer devices than asked for.
+        TrainingDivergedError: the loss is no number.
+    """
+    job = make_job(fn_args)
+    result = train(job)
+    export_model(
+        result.model,
+        job.trainer.model,
+        job.data,
+        job.transform,
+        result.statistics,
+        fn_args.serving_model_dir,
+    )
+    # Not sooner: an export that fails must not cost the training.
+    result.checkpoints.remove()
+
+
+def make_job(fn_args: FnArgs) -> TrainingJob:
+    """Reads the configuration that the pipeline handed over."""
+    custom_config = fn_args.custom_config
+    sections = json.loads(custom_config["config"])
+    sections = {name: sections.get(name) for name in ("data", "transform", "augment", "trainer")}
+    train_files = find_files(fn_args.train_files)
+    val_files = _find_examples(fn_args.eval_files)
+    name = name_training(sections, custom_config["code_fingerprint"], [*train_files, *val_files])
+    return TrainingJob(
+        data=DataConfig.model_validate(sections["data"]),
+        transform=TransformConfig.model_validate(sections["transform"]),
+        augment=AugmentConfig.model_validate(sections["augment"]) if sections["augment"] else None,
+        trainer=TrainerConfig.model_validate(sections["trainer"]),
+        train_patterns=tuple(train_files),
+        val_patterns=tuple(val_files),
+        checkpoint_dir=f"{custom_config['checkpoint_root'].rstrip('/')}/{name}",
+        log_dir=fn_args.model_run_dir,
+    )
+
+
+def _find_examples(patterns: Sequence[str]) -> list[str]:
+    """Returns the files of a split that may be empty."""
+    try:
+        files = find_files(patterns)
+    except RefusedError:
+        return []
+    return files if count_examples(files) else []
