@@ -21,6 +21,7 @@ from components.content_driver import ContentDriver
 from data.collect_records import CollectRecords, read_records
 from data.config import DataConfig
 from data.errors import Problem, RefusedError
+from data.list_dataset import list_dataset
 from data.pairs import Listing
 from data.plan_shards import plan_shards
 from data.read_pairs import (
@@ -32,7 +33,7 @@ from data.read_pairs import (
     showing_progress,
     write_plan,
 )
-from data.take_snapshot import fingerprint_snapshot, list_dataset, snapshot_lines
+from data.take_snapshot import fingerprint_snapshot, snapshot_lines
 
 _FOUND = "found_fingerprint"
 _STAGE = "hash the data set"

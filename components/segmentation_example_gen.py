@@ -26,10 +26,11 @@ from data.config import DataConfig
 from data.encode_examples import EncodeExamples, temporary_folder
 from data.errors import Problem, RefusedError
 from data.fingerprint_dataset import find_leaks
+from data.list_dataset import list_dataset
 from data.pairs import Listing
 from data.plan_shards import plan_shards
 from data.read_pairs import METRICS_NAMESPACE, PairDigest, ReadPlan, showing_progress, write_plan
-from data.take_snapshot import fingerprint_snapshot, list_dataset
+from data.take_snapshot import fingerprint_snapshot
 
 FINGERPRINT_PROPERTY = "fingerprint"
 

@@ -5,29 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from data.config import DataConfig
 from data.fingerprint_dataset import fingerprint
-from data.list_pairs import list_pairs
+from data.list_dataset import list_dataset
 from data.pairs import Listing, Pair
-from data.read_attributes import read_attributes
 from data.read_pairs import PairDigest, digest_pair, map_ahead
-
-
-def list_dataset(config: DataConfig) -> Listing:
-    """Lists a data set with every attribute in its pairs and every problem short of opening images.
-
-    Raises:
-        RefusedError: if the root is no folder.
-    """
-    listing = list_pairs(config)
-    attributes = read_attributes(config, listing)
-    pairs = tuple(
-        replace(pair, attributes=tuple(sorted(attributes.by_image[pair.image_id].items())))
-        for pair in listing.pairs
-    )
-    return replace(listing, pairs=pairs, problems=tuple(sorted({*listing.problems, *attributes.problems})))
 
 
 def fingerprint_snapshot(listing: Listing, digests: Iterable[PairDigest]) -> str:

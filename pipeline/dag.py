@@ -27,7 +27,7 @@ from components.serving_smoke_test import ServingSmokeTest
 from components.statistics_options import build_statistics_options
 from data.build_schema import build_schema, write_schema
 from data.classes import build_class_table
-from data.take_snapshot import list_dataset
+from data.list_dataset import list_dataset
 from data.transform_example import preprocessing_fn
 from pipeline.config import PipelineConfig, config_json
 from pipeline.fingerprint_code import fingerprint_code

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from components.config import BeamConfig
 from data import progress
+from data.errors import RefusedError
 from pipeline import console
 from pipeline.config import SAMPLE_SCHEME, PipelineConfig, load_config, preset_path, with_data_root
 from pipeline.run_local import RunResult, new_run_id, run_pipeline
@@ -43,6 +44,7 @@ def run_and_report(
     with console.quiet(log_file, verbose):
         console.install_reporter()
         config = materialise_sample(config, workspace)
+        refuse_bad_layout(config)
         result = run_pipeline(config, workspace, run_id)
     for problem in result.problems:
         console.messages.print(problem, markup=False, soft_wrap=True)
@@ -64,6 +66,24 @@ def materialise_sample(config: PipelineConfig, workspace: Workspace) -> Pipeline
     with progress.current().stage("writing the embedded sample"):
         write_digits_sample(folder)
     return with_data_root(config, str(folder))
+
+
+def refuse_bad_layout(config: PipelineConfig) -> None:
+    """Refuses a data set that lacks files or splits, before TensorFlow is imported.
+
+    Listing opens no image and is quick. If it finds anything, every file is opened too, so that all
+    problems are named at once; what is inside the files of a sound listing is for ingest to find.
+
+    Raises:
+        RefusedError: with every problem of the data set.
+    """
+    from data.check_dataset import check_dataset, find_absent_splits
+    from data.list_dataset import list_dataset
+
+    listing = list_dataset(config.data)
+    required = ("train", *config.evaluation.splits)
+    if listing.problems or find_absent_splits(listing, required):
+        raise RefusedError(check_dataset(config.data, required_splits=required).problems)
 
 
 def print_result(result: RunResult, config: PipelineConfig, log_file: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import RefusedError
-from data.take_snapshot import fingerprint_dataset, list_dataset, snapshot_lines
+from data.list_dataset import list_dataset
+from data.take_snapshot import fingerprint_dataset, snapshot_lines
 
 pytestmark = pytest.mark.slow  # Imports Beam and TensorFlow.
 

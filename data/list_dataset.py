@@ -1,0 +1,25 @@
+"""A data set's pairs with their attributes, and all that is wrong short of opening images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from data.config import DataConfig
+from data.list_pairs import list_pairs
+from data.pairs import Listing
+from data.read_attributes import read_attributes
+
+
+def list_dataset(config: DataConfig) -> Listing:
+    """Lists a data set with every attribute in its pairs and every problem short of opening images.
+
+    Raises:
+        RefusedError: if the root is no folder.
+    """
+    listing = list_pairs(config)
+    attributes = read_attributes(config, listing)
+    pairs = tuple(
+        replace(pair, attributes=tuple(sorted(attributes.by_image[pair.image_id].items())))
+        for pair in listing.pairs
+    )
+    return replace(listing, pairs=pairs, problems=tuple(sorted({*listing.problems, *attributes.problems})))
