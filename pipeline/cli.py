@@ -82,10 +82,12 @@ def check(
     from pipeline.check_command import run_check
     from pipeline.config import load_config
 
-    if (data is None) == (config is None):
-        raise typer.BadParameter("give the folder of a data set, or --config")
-    if config is not None:
-        raise typer.Exit(run_check(load_config(config, override or []).data, as_json))
+    if config is not None and data is None:
+        loaded = load_config(config, override or [])
+        required = ("train", *loaded.evaluation.splits)
+        raise typer.Exit(run_check(loaded.data, as_json, required))
+    if data is None or config is not None:
+        raise typer.BadParameter("give either the folder of a data set, or --config")
     raise typer.Exit(run_check(data, as_json))
 
 

@@ -29,11 +29,11 @@ class PipelineConfig(FrozenModel):
     """Names the pipeline in the metadata store and the folder of its pushed versions."""
     data: DataConfig
     transform: TransformConfig
-    augment: AugmentConfig = AugmentConfig()  # type: ignore[call-arg]
-    trainer: TrainerConfig = TrainerConfig()  # type: ignore[call-arg]
-    data_gate: DataGateConfig = DataGateConfig()  # type: ignore[call-arg]
+    augment: AugmentConfig = AugmentConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    data_gate: DataGateConfig = DataGateConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
-    smoke_test: SmokeTestConfig = SmokeTestConfig()  # type: ignore[call-arg]
+    smoke_test: SmokeTestConfig = SmokeTestConfig()
     beam: BeamConfig = BeamConfig()
 
 

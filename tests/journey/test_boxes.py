@@ -150,21 +150,33 @@ def test_one_changed_mask_byte_retrains_and_pushes_the_next_version(deconvflow, 
     assert (journey[0] / "workspace/serving/boxes/1/saved_model.pb").exists()
 
 
-def test_bad_data_is_refused_with_every_problem_named(deconvflow, journey):
+def test_files_that_cannot_be_read_are_all_named_by_ingest(deconvflow, journey):
     before = _versions(journey)
     images = journey[1] / "images" / "train"
     good = (images / "scene_001.png").read_bytes()
     (images / "scene_001.png").write_bytes(good[:200])
-    (images / "lonely.png").write_bytes(good)
     (images / "scene_002.png").write_text("this is text")
     done = _run(deconvflow, journey)
     assert done.status == 2, done.stderr
-    for name in ("scene_001.png", "lonely", "scene_002.png"):
+    assert done.document["status"] == "refused"
+    assert done.states["SegmentationExampleGen"] == "failed"
+    assert "Trainer" not in done.states
+    for name in ("train/scene_001.png", "train/scene_002.png"):
+        assert name in done.stderr
+        assert any(name in sentence for sentence in done.document["problems"])
+    assert "Traceback" not in done.stderr
+    assert _versions(journey) == before
+
+
+def test_with_a_bad_layout_too_everything_is_named_before_anything_starts(deconvflow, journey):
+    (journey[1] / "images" / "train" / "lonely.png").write_bytes(b"whatever")
+    (journey[1] / "images" / "test" / "scene_000.png").unlink()
+    done = _run(deconvflow, journey)
+    assert done.status == 2, done.stderr
+    assert "components" not in done.document
+    for name in ("train/lonely.png", "test/scene_000.png", "train/scene_001.png", "train/scene_002.png"):
         assert name in done.stderr
     assert "Traceback" not in done.stderr
-    assert done.document["status"] == "refused"
-    assert len(done.document["problems"]) >= 3
-    assert _versions(journey) == before
 
 
 def test_runs_lists_them_all(deconvflow, journey):
