@@ -121,6 +121,8 @@ def _training_sections(proposal: Proposal) -> Iterator[str]:
     yield "  rotation_degrees: 5.0"
     yield _commented(f"  flip_horizontal: {flip}", "false where left and right differ: text, digits, signs")
     yield _commented("  flip_vertical: false", "true for pictures from above or through a microscope")
+    yield _commented("  crop_height_px: null", "smaller crops train faster; null is the whole working size")
+    yield "  crop_width_px: null"
     yield ""
     yield "trainer:"
     yield "  model:"

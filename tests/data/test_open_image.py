@@ -71,6 +71,7 @@ def test_too_many_pixels_are_refused_before_decoding(encode: Encode, monkeypatch
     assert refusal_of(encode(PIXELS)).what.startswith("is 40x30")
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_small_file_that_claims_a_huge_picture(raw_png: Callable[..., bytes]) -> None:
     content = bytearray(raw_png([b"\0"], width=1, bit_depth=8, colour_type=0))
     for side in (10_000, 60_000):
