@@ -61,7 +61,8 @@ def explain_findings(
     for finding in judgement.findings:
         what = finding.what
         if (found := images.get(finding)) and found.image_ids:
-            more = found.total - len(found.image_ids)
+            # Every image is unlike a mean; only those outside a domain can be counted.
+            more = found.total - len(found.image_ids) if finding.check == "schema" else 0
             shown = ", ".join(found.image_ids) + (f" and {more:,} more" if more else "")
             what += f"; {_PHRASES[finding.check]}: {shown}"
         is_void = finding.check == "schema" and finding.feature == features.MASK_VOID_SHARE

@@ -64,8 +64,8 @@ class Distance:
         """Returns this as a finding."""
         other = "the train split" if self.check == "split skew" else "the served model's training data"
         what = (
-            f"its distribution is {self.value:.2f} away from that in {other} "
-            f"({self.kind} distance; {self.limit:.2f} is allowed)"
+            f"its distribution is {self.value:.3f} away from that in {other} "
+            f"({self.kind} distance; {self.limit:.3f} is allowed)"
         )
         return Finding(self.check, self.split, self.feature, what)
 

@@ -67,7 +67,7 @@ def test_disjoint_numbers_are_one_apart_and_half_of_the_strings_a_half():
     assert by_feature[SIGN] == Distance("split skew", "val", SIGN, "Jensen-Shannon", 1.0, pytest.approx(0.3))
     assert by_feature[WEATHER].value == pytest.approx(0.5)
     assert by_feature[WEATHER].kind == "L-infinity"
-    assert "1.00 away from that in the train split" in judgement.findings[1].what
+    assert "1.000 away from that in the train split" in judgement.findings[1].what
 
 
 def test_drift_is_judged_against_what_is_served_and_has_its_own_limit():
