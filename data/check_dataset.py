@@ -102,7 +102,8 @@ def find_absent_splits(listing: Listing, required: Collection[str]) -> list[Prob
             "empty_split",
         )
         for split in required
-        if split not in present
+        # That train is there has been asked of the listing already.
+        if split not in present and split != "train"
     ]
 
 

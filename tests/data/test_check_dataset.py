@@ -101,7 +101,7 @@ def test_json_document(tmp_path: Path, make_config: Make, fill_folder: Fill) -> 
 
 def test_splits_that_evaluation_needs(tmp_path: Path, make_config: Make, fill_folder: Fill) -> None:
     fill_folder(tmp_path, ["train/a", "val/b"])
-    (problem,) = check_dataset(make_config(tmp_path), required_splits=("val", "test")).problems
+    (problem,) = check_dataset(make_config(tmp_path), required_splits=("train", "val", "test")).problems
     assert problem.where == "evaluation.splits" and "no split test" in problem.what
 
 
