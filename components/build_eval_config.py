@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 
 from components.config import EvaluationConfig
 from components.confusion_matrix_metric import ConfusionMatrixMetric
@@ -21,7 +21,7 @@ ROUNDING = 1e-12
 
 def build_eval_config(
     config: EvaluationConfig, class_names: Sequence[str], code_fingerprint: str
-) -> tfma.EvalConfig:
+) -> config_pb2.EvalConfig:
     """Builds the EvalConfig: every metric, the slices, and the gates as thresholds.
 
     Args:
@@ -31,7 +31,7 @@ def build_eval_config(
     """
     metrics = []
     for name in metric_names(class_names):
-        metric = tfma.MetricConfig(
+        metric = config_pb2.MetricConfig(
             class_name=ConfusionMatrixMetric.__name__,
             module=ConfusionMatrixMetric.__module__,
             config=json.dumps(
@@ -42,32 +42,35 @@ def build_eval_config(
         if gates:
             metric.per_slice_thresholds.append(_build_threshold(gates))
         metrics.append(metric)
-    count = tfma.MetricConfig(class_name="ExampleCount", config=json.dumps({"name": "example_count"}))
-    return tfma.EvalConfig(
+    count = config_pb2.MetricConfig(class_name="ExampleCount", config=json.dumps({"name": "example_count"}))
+    return config_pb2.EvalConfig(
         # The type is named, or TFMA tries to load the model as a Keras model first.
         model_specs=[
-            tfma.ModelSpec(signature_name=EVALUATE_SIGNATURE, label_key=MASK_ENCODED, model_type="tf_generic")
+            config_pb2.ModelSpec(
+                signature_name=EVALUATE_SIGNATURE, label_key=MASK_ENCODED, model_type="tf_generic"
+            )
         ],
-        metrics_specs=[tfma.MetricsSpec(metrics=[count, *metrics])],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=[count, *metrics])],
         slicing_specs=[
-            tfma.SlicingSpec(feature_keys=[IMAGE_SPLIT]),
+            config_pb2.SlicingSpec(feature_keys=[IMAGE_SPLIT]),
             *(
-                tfma.SlicingSpec(feature_keys=[IMAGE_SPLIT, *(slice_feature(name) for name in names)])
+                config_pb2.SlicingSpec(feature_keys=[IMAGE_SPLIT, *(slice_feature(name) for name in names)])
                 for names in config.slices
             ),
         ],
     )
 
 
-def _build_threshold(gates: Sequence[Gate]) -> tfma.PerSliceMetricThreshold:
+def _build_threshold(gates: Sequence[Gate]) -> config_pb2.PerSliceMetricThreshold:
     """Builds the bounds of one metric; they hold for the gate's split as a whole, not within slices."""
-    threshold = tfma.MetricThreshold()
+    threshold = config_pb2.MetricThreshold()
     for gate in gates:
         if gate.kind == "floor":
             threshold.value_threshold.lower_bound.value = gate.bound
         else:
             threshold.change_threshold.absolute.value = -gate.bound - ROUNDING
-            threshold.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
-    return tfma.PerSliceMetricThreshold(
-        slicing_specs=[tfma.SlicingSpec(feature_values={IMAGE_SPLIT: gates[0].split})], threshold=threshold
+            threshold.change_threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
+    return config_pb2.PerSliceMetricThreshold(
+        slicing_specs=[config_pb2.SlicingSpec(feature_values={IMAGE_SPLIT: gates[0].split})],
+        threshold=threshold,
     )

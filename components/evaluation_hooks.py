@@ -13,13 +13,14 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 
 MAX_BATCH_IMAGES = 16
 """So many images go through the model at once: TFX reads up to 1,000, which is gigabytes of pixels."""
 
 
 def custom_eval_shared_model(
-    eval_saved_model_path: str, model_name: str, eval_config: tfma.EvalConfig, **kwargs: Any
+    eval_saved_model_path: str, model_name: str, eval_config: config_pb2.EvalConfig, **kwargs: Any
 ) -> Any:
     """Returns the model that TFMA evaluates.
 
@@ -36,7 +37,7 @@ def custom_eval_shared_model(
 
 
 def custom_extractors(
-    eval_shared_model: Any, eval_config: tfma.EvalConfig, tensor_adapter_config: Any
+    eval_shared_model: Any, eval_config: config_pb2.EvalConfig, tensor_adapter_config: Any
 ) -> list[Any]:
     """Returns TFMA's extractors without those for labels and weights, behind one of ours.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components.evaluator import constants
 from tfx.components.evaluator import executor as tfx_evaluator
@@ -66,6 +67,7 @@ class Executor(tfx_evaluator.Executor):
         inputs = dict(input_dict)
         if baseline.path:
             inputs[keys.BASELINE_MODEL_KEY] = [_pushed_model(baseline.path)]
+        _restore_names()
         with bounded_batches():
             super().Do(
                 inputs, output_dict, {**exec_properties, keys.MODULE_PATH_KEY: evaluation_hooks.__name__}
@@ -94,6 +96,13 @@ class Executor(tfx_evaluator.Executor):
             verdict, results, class_names, facts, _write_notes(config, results, baseline)
         )
         write_json(Path(blessing.uri) / VERDICT_FILE, document)
+
+
+def _restore_names() -> None:
+    """Gives TFMA back names that TFX's executor uses and that TFMA 0.52 no longer exports."""
+    for name in ("EvalConfig", "ModelSpec"):
+        if not hasattr(tfma, name):
+            setattr(tfma, name, getattr(config_pb2, name))
 
 
 def _check_splits(examples: types.Artifact, wanted: Sequence[str]) -> None:
