@@ -69,7 +69,7 @@ def run(
 @app.command()
 def check(
     data: Annotated[
-        Path | None, typer.Argument(help="Folder of a data set; its layout is recognised.")
+        str | None, typer.Argument(help="Folder of a data set; its layout is recognised.")
     ] = None,
     config: ConfigOption = None,
     override: SetOption = None,
@@ -93,7 +93,7 @@ def check(
 
 @app.command()
 def init(
-    data: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    data: Annotated[str, typer.Argument(help="Folder of a data set.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")] = Path(
         "deconvflow.yaml"
     ),
