@@ -9,15 +9,18 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
-from pipeline import tracking
+from pipeline import shared_facts, tracking
 from pipeline.config import PipelineConfig, config_json
 from pipeline.dag import ALWAYS_RUN, create_pipeline
+from pipeline.describe_environment import describe_environment
+from pipeline.fingerprint_code import list_code
 from pipeline.workspace import Workspace
 from trainer.distribution import set_logical_cpus
 
 
 def register_run(config: PipelineConfig, workspace: Workspace, run_id: str) -> None:
     """Writes the run's context before anything runs, so that a run that dies at once is known too."""
+    code, environment = list_code(), describe_environment()
     connection = metadata.sqlite_metadata_connection_config(str(workspace.metadata_db))
     with metadata.Metadata(connection) as handle:
         parent = context_lib.register_context_if_not_exists(
@@ -32,6 +35,12 @@ def register_run(config: PipelineConfig, workspace: Workspace, run_id: str) -> N
             {
                 tracking.CONFIG_PROPERTY: config_json(config),
                 tracking.PROCESS_PROPERTY: tracking.describe_process(),
+                tracking.CODE_PROPERTY: shared_facts.put_facts(
+                    handle.store, shared_facts.CODE_CONTEXT_TYPE, code
+                ),
+                tracking.ENVIRONMENT_PROPERTY: shared_facts.put_facts(
+                    handle.store, shared_facts.ENVIRONMENT_CONTEXT_TYPE, environment
+                ),
             },
         )
 

@@ -106,7 +106,7 @@ def _summarise(
     summary: dict[str, Any] = {
         "blessed": verdict.get("blessed"),
         "metrics": verdict.get("metrics", {}),
-        "data_fingerprint": verdict.get("data_fingerprint"),
+        "data_fingerprint": _read_data_fingerprint(outputs),
         "code_fingerprint": verdict.get("code_fingerprint"),
     }
     if error is not None:
@@ -130,6 +130,13 @@ def _read_verdict(outputs: dict[str, Any]) -> dict[str, Any]:
         if path.exists():
             return dict(json.loads(path.read_text()))
     return {}
+
+
+def _read_data_fingerprint(outputs: dict[str, Any]) -> str | None:
+    """Returns the snapshot's, which a run has long before its verdict."""
+    for artifact in outputs.get("DatasetSnapshot", {}).get("snapshot", []):
+        return str(artifact.properties["fingerprint"].string_value) or None
+    return None
 
 
 def _publish_report(outputs: dict[str, Any], workspace: Workspace, run_id: str) -> Path | None:

@@ -22,6 +22,10 @@ NODE_CONTEXT_TYPE = "node"
 CONFIG_PROPERTY = "deconvflow_config"
 SUMMARY_PROPERTY = "deconvflow_summary"
 PROCESS_PROPERTY = "deconvflow_process"
+CODE_PROPERTY = "deconvflow_code"
+"""Name of the list of source files that the run ran (``shared_facts.CODE_CONTEXT_TYPE``)."""
+ENVIRONMENT_PROPERTY = "deconvflow_environment"
+"""Name of the description of what it ran on (``shared_facts.ENVIRONMENT_CONTEXT_TYPE``)."""
 
 _STATES = {
     pb.Execution.COMPLETE: "complete",

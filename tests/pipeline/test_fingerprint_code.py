@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
-from pipeline.fingerprint_code import fingerprint_code
+from pipeline.fingerprint_code import fingerprint_code, list_code
 
 
 @pytest.fixture
@@ -38,3 +40,17 @@ def test_packages_differ_and_modules_can_be_named():
 def test_an_unknown_package_is_an_error():
     with pytest.raises(ModuleNotFoundError):
         fingerprint_code(["no_such_package_of_ours"])
+
+
+def test_the_list_of_code_names_each_file_with_its_own_digest(package):
+    (package / "page.html.j2").write_text("<p>")
+    (package / "notes.txt").write_text("not code")
+    assert list_code([package.name]) == {
+        f"{package.name}/__init__.py": hashlib.sha256(b"").hexdigest(),
+        f"{package.name}/inner/module.py": hashlib.sha256(b"x = 1\n").hexdigest(),
+        f"{package.name}/page.html.j2": hashlib.sha256(b"<p>").hexdigest(),
+    }
+
+
+def test_the_list_of_all_our_code_holds_every_package():
+    assert {name.split("/")[0] for name in list_code()} == {"data", "trainer", "components", "pipeline"}
