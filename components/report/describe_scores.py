@@ -89,6 +89,16 @@ def describe_verdict(verdict: Verdict) -> Headline:
     return Headline("open", "No verdict", ("The evaluation left none.",))
 
 
+def select_notes(verdict: Verdict) -> tuple[str, ...]:
+    """Returns the evaluation's notes, without those whose reason a gate's sentence gives as well."""
+
+    def is_said(note: str) -> bool:
+        reason = note.partition(": ")[2]
+        return bool(reason) and any(reason in gate.sentence for gate in verdict.gates)
+
+    return tuple(note for note in verdict.notes if not is_said(note))
+
+
 def _count_gates(gates: Sequence[GateResult]) -> str:
     if not gates:
         return "No gate was set."

@@ -74,6 +74,7 @@ def _hash_source(text: str) -> str:
 def _describe(facts: RunFacts) -> dict[str, Any]:
     return {
         "headline": describe_scores.describe_verdict(facts.verdict),
+        "notes": describe_scores.select_notes(facts.verdict),
         "tiles": describe_scores.describe_tiles(facts),
         "highlights": describe_scores.describe_highlights(facts),
         "score_rows": describe_scores.describe_scores(facts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from components.report.describe_scores import (
     describe_highlights,
     describe_scores,
     describe_tiles,
+    select_notes,
 )
 from components.report.draw_curves import (
     BOTTOM,
@@ -200,6 +202,15 @@ def test_highlights_name_the_weakest_class_and_the_largest_mistake(make_facts: M
     assert weakest == "Weakest class on test, by IoU: ground (0.69)."
     assert mistake == f"Most common mistake: tree taken for ground, 25.0{SPACE}% of its pixels."
     assert training == f"Trained for 3 epochs in 6.5{SPACE}s; best validation mean IoU 0.600 in epoch 3."
+
+
+def test_notes_that_a_gate_gives_as_well_are_left_out(make_facts: Make) -> None:
+    verdict = make_facts().verdict
+    gate = replace(verdict.gates[0], sentence="mean_iou was compared with nothing: no model is pushed.")
+    notes = ("There was nothing to compare with: no model is pushed.", "No image of test has rain.")
+
+    assert select_notes(replace(verdict, gates=(gate,), notes=notes)) == notes[1:]
+    assert select_notes(replace(verdict, gates=(), notes=notes)) == notes
 
 
 def test_frequencies_are_shares_of_each_splits_pixels(make_facts: Make) -> None:
