@@ -11,7 +11,6 @@ from components.config import EvaluationConfig
 from components.confusion_matrix_metric import ConfusionMatrixMetric
 from components.gates import Gate, list_gates, slice_feature
 from data.features import IMAGE_SPLIT, MASK_ENCODED
-from trainer.confusion_matrix import metric_names
 
 EVALUATE_SIGNATURE = "evaluate"
 
@@ -22,7 +21,7 @@ ROUNDING = 1e-12
 def build_eval_config(
     config: EvaluationConfig, class_names: Sequence[str], code_fingerprint: str
 ) -> config_pb2.EvalConfig:
-    """Builds the EvalConfig: every metric, the slices, and the gates as thresholds.
+    """Builds the EvalConfig: the metrics, the slices, and the gates as thresholds.
 
     Args:
         config: splits, slices and gates; the gates' metrics must exist (``gates.validate_gates``).
@@ -30,7 +29,9 @@ def build_eval_config(
         code_fingerprint: of our source, so that edited code is another evaluation to the cache.
     """
     metrics = []
-    for name in metric_names(class_names):
+    gates = list_gates(config)
+    # One of them computes all the numbers, and there is one: a configuration has a floor.
+    for name in dict.fromkeys(gate.metric for gate in gates):
         metric = config_pb2.MetricConfig(
             class_name=ConfusionMatrixMetric.__name__,
             module=ConfusionMatrixMetric.__module__,
@@ -38,9 +39,7 @@ def build_eval_config(
                 {"name": name, "class_names": list(class_names), "code_fingerprint": code_fingerprint}
             ),
         )
-        gates = [gate for gate in list_gates(config) if gate.metric == name]
-        if gates:
-            metric.per_slice_thresholds.append(_build_threshold(gates))
+        metric.per_slice_thresholds.append(_build_threshold([gate for gate in gates if gate.metric == name]))
         metrics.append(metric)
     count = config_pb2.MetricConfig(class_name="ExampleCount", config=json.dumps({"name": "example_count"}))
     return config_pb2.EvalConfig(

@@ -7,7 +7,7 @@ computed by ``trainer.confusion_matrix``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -24,17 +24,18 @@ Matrix = NDArray[np.int64]
 
 
 class ConfusionMatrixMetric(tfma.metrics.Metric):
-    """One number of a confusion matrix, summed over a slice.
+    """Every number of the confusion matrix of a slice.
 
-    A metric an instance, because TFMA finds the threshold of a metric by the instance's name. All
-    instances share one sum.
+    TFMA finds the thresholds of a number by the name of a metric's instance, so each number with a gate
+    has an instance of its own; they share one sum and one computation of the numbers.
     """
 
     def __init__(self, name: str, class_names: Sequence[str], code_fingerprint: str = "") -> None:
         """Makes the metric.
 
         Args:
-            name: one of ``trainer.confusion_matrix.metric_names(class_names)``.
+            name: the number whose thresholds the instance carries, one of
+                ``trainer.confusion_matrix.metric_names(class_names)``.
             class_names: names of the classes in the order of their ids.
             code_fingerprint: of our source. It is part of the metric's JSON configuration, so that
                 edited code is another evaluation to the cache.
@@ -55,11 +56,14 @@ class ConfusionMatrixMetric(tfma.metrics.Metric):
 def _create_computations(
     name: str, class_names: list[str], code_fingerprint: str, model_names: list[str]
 ) -> list[Any]:
-    del code_fingerprint  # Only there for the cache's key.
+    del name, code_fingerprint  # For TFMA's thresholds, and for the cache's key.
     computations: list[Any] = []
     for model_name in model_names:
         matrix_key = tfma.metrics.MetricKey(name=MATRIX_METRIC, model_name=model_name)
-        number_key = tfma.metrics.MetricKey(name=name, model_name=model_name)
+        number_keys = {
+            name: tfma.metrics.MetricKey(name=name, model_name=model_name)
+            for name in metric_names(class_names)
+        }
         computations += [
             tfma.metrics.MetricComputation(
                 keys=[matrix_key],
@@ -67,17 +71,18 @@ def _create_computations(
                 combiner=_SumMatricesFn(matrix_key, len(class_names)),
             ),
             tfma.metrics.DerivedMetricComputation(
-                keys=[number_key], result=_derive(name, class_names, matrix_key, number_key)
+                keys=list(number_keys.values()), result=_derive(class_names, matrix_key, number_keys)
             ),
         ]
     return computations
 
 
 def _derive(
-    name: str, class_names: list[str], matrix_key: Any, number_key: Any
+    class_names: list[str], matrix_key: Any, number_keys: Mapping[str, Any]
 ) -> Callable[[dict[Any, Any]], dict[Any, float]]:
     def result(metrics: dict[Any, Any]) -> dict[Any, float]:
-        return {number_key: compute_metrics(metrics[matrix_key], class_names)[name]}
+        numbers = compute_metrics(metrics[matrix_key], class_names)
+        return {number_keys[name]: value for name, value in numbers.items()}
 
     return result
 
