@@ -18,6 +18,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.errors import Problem, RefusedError
+from data.open_files import is_remote
+
 PUSH_LOG = ".pushes.jsonl"
 _STAGING_ENDING = ".tmp"
 _STALE_AFTER_SECONDS = 24 * 3600
@@ -25,7 +28,7 @@ _STALE_AFTER_SECONDS = 24 * 3600
 
 def list_versions(serving_root: str) -> tuple[int, ...]:
     """Returns the numbers of the versions that are there, smallest first; none if there is no such root."""
-    root = Path(serving_root)
+    root = _local_root(serving_root)
     if not root.is_dir():
         return ()
     names = (entry.name for entry in root.iterdir() if entry.is_dir())
@@ -66,7 +69,7 @@ class StagedVersion:
     """A version in the making; leaves nothing behind unless ``place`` succeeded."""
 
     def __init__(self, serving_root: str) -> None:
-        self._root = Path(serving_root)
+        self._root = _local_root(serving_root)
         self._root.mkdir(parents=True, exist_ok=True)
         self._folder = self._root / f".{uuid.uuid4().hex}{_STAGING_ENDING}"
 
@@ -158,6 +161,14 @@ def remove_stale(serving_root: str, now: float | None = None) -> tuple[str, ...]
             shutil.rmtree(folder, ignore_errors=True)
             removed.append(folder.name)
     return tuple(removed)
+
+
+def _local_root(serving_root: str) -> Path:
+    """Refuses ``gs://bucket/...``, which would become a folder named ``gs:`` here."""
+    if is_remote(serving_root):
+        what = "is not on this machine, and versions can be served only from there so far"
+        raise RefusedError([Problem(serving_root, what, "Name a local folder", "remote_serving_root")])
+    return Path(serving_root)
 
 
 def _sync(descriptor: int) -> None:

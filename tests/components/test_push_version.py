@@ -225,6 +225,21 @@ def test_an_empty_folder_is_not_replaced(tmp_path: Path) -> None:
     assert list((tmp_path / "1").iterdir()) == []
 
 
+def test_a_remote_root_is_refused_and_no_folder_named_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = write_model(tmp_path / "m")
+
+    for action in (
+        lambda: push_version("gs://bucket/serving", model, FACTS),
+        lambda: find_baseline("gs://bucket/serving", model, TABLE),
+    ):
+        with pytest.raises(RefusedError, match="gs://bucket/serving: is not on this machine"):
+            action()
+    assert names(tmp_path) == {"m"}
+
+
 def test_only_what_died_a_day_ago_is_removed(tmp_path: Path) -> None:
     for name, age_hours in ((".old.tmp", 25), (".new.tmp", 23), ("1", 100), (".config", 100)):
         folder = tmp_path / name
