@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from components.config import BeamConfig, DataGateConfig, EvaluationConfig, SmokeTestConfig
+from components.gates import validate_gates
 from data.config import AugmentConfig, DataConfig, FrozenModel, TransformConfig
 from data.errors import Problem, RefusedError
 from trainer.config import TrainerConfig
@@ -200,7 +201,7 @@ def _keys_at(path: Iterable[Any]) -> list[str]:
 
 def _check_across_sections(config: PipelineConfig) -> list[Problem]:
     """Finds values that are possible alone but not together."""
-    problems = []
+    problems = validate_gates(config.evaluation, [entry.name for entry in config.data.classes])
     crop = (config.augment.crop_height_px, config.augment.crop_width_px)
     if (crop[0] is None) != (crop[1] is None):
         problems.append(

@@ -40,13 +40,22 @@ ALWAYS_RUN = frozenset({"DataGate"})
 _EVALUATION_CODE = (
     "data",
     "trainer",
+    "components.baseline_reference",
+    "components.bound_batches",
     "components.build_eval_config",
     "components.confusion_matrix_metric",
     "components.evaluation_hooks",
+    "components.evaluation_results",
     "components.evaluator",
     "components.gates",
     "components.judge_model",
+    "components.manifest",
     "components.read_evaluation",
+)
+_SMOKE_TEST_CODE = (
+    "components.serving_smoke_test",
+    "components.smoke_test_cases",
+    "components.smoke_test_process",
 )
 
 

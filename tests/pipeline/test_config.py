@@ -40,6 +40,8 @@ def test_valid_configuration_gets_defaults_and_an_absolute_root(tree, write_yaml
         (("data", "layout"), "coco", "data.layout", "'folder', 'camvid', 'voc' or 'cityscapes'"),
         (("evaluation", "gates", "floors"), {}, "evaluation.gates", "at least one metric"),
         (("evaluation", "gates", "floors", "mean_iou"), 7, "evaluation.gates", "not between 0 and 1"),
+        (("evaluation", "gates", "floors"), {"iou/nothing": 0.1}, "evaluation.gates.floors", "iou/thing?"),
+        (("evaluation", "gates", "max_drop"), {"miou": 0.1}, "evaluation.gates.max_drop", "mean_iou"),
         (("trainer", "devices"), 3, "trainer", "multiple of devices"),
         (("augment", "crop_width_px"), 32, "augment.crop_height_px", "go together"),
     ],
@@ -78,7 +80,8 @@ def test_all_problems_come_at_once(tree):
 
 def test_overrides_reach_nested_keys_and_list_items(tree, write_yaml):
     path = write_yaml(tree)
-    overrides = ["trainer.model.width=64", "data.classes.1.name=crack", "evaluation.gates.floors.iou/crack=0.5"]
+    floor = "evaluation.gates.floors.iou/crack=0.5"
+    overrides = ["trainer.model.width=64", "data.classes.1.name=crack", floor]
     config = load_config(path, overrides)
     assert config.trainer.model.width == 64
     assert config.data.classes[1].name == "crack"
@@ -133,7 +136,8 @@ def test_a_refused_configuration_never_waits_for_tensorflow(tree, write_yaml):
     tree["trainer"] = {"epochs": 0}
     program = (
         "import sys; from pathlib import Path; from pipeline.cli import app, run_app\n"
-        f"code = run_app(lambda: app(['run', '--config', {str(write_yaml(tree))!r}], standalone_mode=False))\n"
+        f"arguments = ['run', '--config', {str(write_yaml(tree))!r}]\n"
+        "code = run_app(lambda: app(arguments, standalone_mode=False))\n"
         "heavy = {'tensorflow', 'tfx', 'apache_beam', 'keras', 'sklearn'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "sys.exit(code)"

@@ -32,8 +32,9 @@ def _put_run(store: MetadataStore, run_id: str, **properties: str) -> int:
 
 def _put_execution(store: MetadataStore, run: int, node: str, state: int) -> int:
     node_type = store.put_context_type(pb.ContextType(name=tracking.NODE_CONTEXT_TYPE))
-    known = store.get_context_by_type_and_name(tracking.NODE_CONTEXT_TYPE, f"digits.{node}")
-    context = known.id if known else store.put_contexts([pb.Context(type_id=node_type, name=f"digits.{node}")])[0]
+    name = f"digits.{node}"
+    known = store.get_context_by_type_and_name(tracking.NODE_CONTEXT_TYPE, name)
+    context = known.id if known else store.put_contexts([pb.Context(type_id=node_type, name=name)])[0]
     execution_type = store.put_execution_type(pb.ExecutionType(name=f"types.{node}"))
     (execution,) = store.put_executions([pb.Execution(type_id=execution_type, last_known_state=state)])
     store.put_attributions_and_associations(
