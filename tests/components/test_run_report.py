@@ -242,7 +242,7 @@ def test_the_pages_own_script_is_let_run(page: str, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page, "utf-8")
     dom = dump_dom(tmp_path / "index.html", tmp_path / "profile")
 
-    assert re.search(r'<table class="confusion"[^>]* role="grid"', dom)
+    assert re.search(r'<table class="confusion[^>]* role="grid"', dom)
     assert dom.count("Enlarge</button>") == 8
 
 
