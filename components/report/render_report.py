@@ -18,7 +18,13 @@ from components.report.draw_curves import draw_learning_curves
 from components.report.draw_pictures import ERROR_COLOUR
 from components.report.facts import RunFacts
 
-_FOLDER = Path(__file__).parent
+_SOURCES = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in sorted(Path(__file__).parent.iterdir())
+    if path.suffix in (".j2", ".css", ".js")
+}
+"""Templates, style and script. Read at import: a run takes long, and the package may be updated meanwhile."""
+
 _SECTIONS = (
     ("verdict", "Verdict"),
     ("metrics", "Metrics"),
@@ -35,8 +41,7 @@ def render_report(facts: RunFacts) -> str:
 
     Everything in ``facts`` is escaped; the page's own script is the only one that may run.
     """
-    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
-    style = (_FOLDER / "report.css").read_text(encoding="utf-8")
+    script, style = _SOURCES["report.js"], _SOURCES["report.css"]
     page = _environment().get_template("page.html.j2")
     return page.render(
         facts=facts,
@@ -59,10 +64,9 @@ def render_report(facts: RunFacts) -> str:
 def fingerprint_templates() -> str:
     """Returns the SHA-256 over the templates, the style and the script, for caches."""
     digest = hashlib.sha256()
-    for path in sorted(_FOLDER.iterdir()):
-        if path.suffix in (".j2", ".css", ".js"):
-            content = path.read_bytes()
-            digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
+    for name, text in _SOURCES.items():
+        content = text.encode()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
@@ -92,7 +96,7 @@ def _describe(facts: RunFacts) -> dict[str, Any]:
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
+        loader=jinja2.DictLoader(_SOURCES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
