@@ -109,12 +109,42 @@ def init(
 @app.command()
 def runs(
     workspace: WorkspaceOption = Path("workspace"),
+    pipeline: Annotated[str | None, typer.Option(help="Only the runs of this pipeline.")] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only runs that were running, pushed, not-blessed, refused, failed or interrupted."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only runs since a date, a time, or a while ago: 2026-03-31, 12h, 7d.")
+    ] = None,
+    blessed: Annotated[
+        bool | None, typer.Option("--blessed/--not-blessed", help="Only runs whose model was, or was not.")
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            help="started, duration, pipeline, status, version, or a metric such as mean_iou: best first."
+        ),
+    ] = "started",
+    split: Annotated[str | None, typer.Option(help="Whose metrics; else those that the gates judge.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            "-n",
+            min=1,
+            help="At most so many: the newest, or the first of another order. A table has 50 unless told.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the runs of a workspace with state, metrics and push."""
-    from pipeline.runs_command import print_runs
+    """List the runs of a workspace: state, what was different from the run before, metrics and push."""
+    from pipeline.runs_command import RunsQuery, print_runs
 
-    raise typer.Exit(print_runs(workspace, as_json))
+    query = RunsQuery(pipeline, tuple(status or ()), since, blessed, sort, split, limit)
+    raise typer.Exit(print_runs(workspace, as_json, query))
 
 
 def main() -> None:

@@ -29,7 +29,8 @@ from data import progress
 
 _PLAIN_INTERVAL_SECONDS = 10.0
 
-answers = Console(highlight=False)
+# Into a pipe or a file, tables get the room that they need; a terminal has its own width.
+answers = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 """For answers: stdout."""
 messages = Console(stderr=True, highlight=False)
 """For progress, warnings and refusals: stderr as the process found it."""

@@ -2,58 +2,110 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import console, tracking
+from pipeline.format_answers import format_changes, format_share, format_time, mark_status, short
+from pipeline.format_answers import format_seconds as format_seconds
+from pipeline.history import find_runs
+from pipeline.history.describe_runs import describe_runs, gate_split
+from pipeline.history.run_documents import RunsDocument, RunWithChanges, SplitMetrics
 from pipeline.workspace import Workspace
 
+TABLE_ROWS = 50
+"""Runs in a table, unless --limit says otherwise; --json has no such limit."""
+_WIDE = 130
+"""Characters of a terminal with room for all columns."""
 
-def print_runs(workspace: Path, as_json: bool) -> int:
-    """Lists runs, oldest first. Returns the exit status.
+
+@dataclass(frozen=True)
+class RunsQuery:
+    """The options of the command."""
+
+    pipeline: str | None = None
+    statuses: tuple[str, ...] = ()
+    since: str | None = None
+    blessed: bool | None = None
+    sort: str = "started"
+    split: str | None = None
+    limit: int | None = None
+
+
+def print_runs(workspace: Path, as_json: bool, query: RunsQuery | None = None) -> int:
+    """Lists runs, oldest first unless told otherwise. Returns the exit status.
 
     Raises:
-        RefusedError: if the workspace has no metadata store.
+        RefusedError: if the workspace has no metadata store, or an option makes no sense.
     """
+    query = query or RunsQuery()
+    wanted = find_runs.RunFilter(
+        pipeline=query.pipeline,
+        statuses=find_runs.read_statuses(query.statuses),
+        since=find_runs.read_since(query.since, datetime.now()) if query.since else None,
+        blessed=query.blessed,
+    )
     records = tracking.list_runs(tracking.open_store(Workspace(workspace).metadata_db))
+    found = find_runs.sort_runs([run for run in records if wanted.passes(run)], query.sort, query.split)
+    limit = query.limit or (None if as_json else TABLE_ROWS)
+    shown = find_runs.limit_runs(found, query.sort, limit)
+    rows = describe_runs(records, [run.run_id for run in shown])
+    document = RunsDocument(runs=tuple(rows), total=len(records))
     if as_json:
-        print(json.dumps({"runs": [record.to_json() for record in records]}))
-    else:
-        console.answers.print(_table(records))
+        print(document.model_dump_json())
+        return 0
+    console.answers.print(_table(rows, [query.split or gate_split(run) for run in shown]))
+    if len(shown) < len(records):
+        hint = f"; --limit {len(found)} shows the rest" if len(shown) < len(found) else ""
+        console.answers.print(f"{len(shown)} of {len(records)} runs{hint}")
     return 0
 
 
-def _table(records: list[tracking.RunRecord]) -> Table:
-    table = Table(title=None, header_style="bold")
-    for heading in ("run", "pipeline", "started", "duration", "state"):
-        table.add_column(heading, no_wrap=heading == "run")
-    for heading in ("split", "pixel accuracy", "mean IoU", "version"):
-        table.add_column(heading, justify="right")
-    for record in records:
-        split = "test" if "test" in record.metrics else next(iter(record.metrics), "")
-        metrics = record.metrics.get(split, {})
-        table.add_row(
-            record.run_id,
-            record.pipeline,
-            f"{datetime.fromtimestamp(record.started):%Y-%m-%d %H:%M:%S}",
-            format_seconds(record.seconds),
-            record.status,
-            split,
-            _share(metrics.get("pixel_accuracy")),
-            _share(metrics.get("mean_iou")),
-            str(record.pushed_version or ""),
+def _table(rows: Sequence[RunWithChanges], splits: Sequence[str]) -> Table:
+    """Returns the table; where there is little room, what can be done without is left out."""
+    wide = console.answers.width >= _WIDE
+    cells = [_cells(row, split) for row, split in zip(rows, splits, strict=True)]
+    several = len({row.pipeline for row in rows}) > 1
+    columns = [c for c in _COLUMNS if (wide or c not in _ONLY_WIDE) and (several or c != "pipeline")]
+    table = Table(header_style="bold")
+    for column in columns:
+        table.add_column(
+            column,
+            justify="right" if column in _RIGHT else "left",
+            no_wrap=column not in (_CHANGES, "pipeline"),
         )
+    for row in cells:
+        table.add_row(*(row[column] for column in columns))
     return table
 
 
-def format_seconds(seconds: float) -> str:
-    """Returns ``75`` as ``1 min 15 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+_CHANGES = "changed since the run before"
+_COLUMNS = (
+    "run", "pipeline", "started", "duration", "state", "data", _CHANGES,
+    "split", "pixel accuracy", "mean IoU", "blessed", "version",
+)  # fmt: skip
+_ONLY_WIDE = frozenset({"started", "duration", "data", "split", "pixel accuracy", "blessed"})
+_RIGHT = frozenset({"duration", "pixel accuracy", "mean IoU", "version"})
 
 
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _cells(row: RunWithChanges, split: str) -> dict[str, str]:
+    metrics = row.metrics.get(split) or SplitMetrics()
+    return {
+        "run": row.run_id,
+        "pipeline": row.pipeline,
+        "started": format_time(row.started),
+        "duration": format_seconds(row.seconds),
+        "state": mark_status(row.status),
+        "data": short(row.data_fingerprint),
+        _CHANGES: escape(format_changes(row.changes)),
+        "split": split if row.metrics else "",
+        "pixel accuracy": format_share(metrics.pixel_accuracy),
+        "mean IoU": format_share(metrics.mean_iou),
+        "blessed": {True: "yes", False: "no", None: ""}[row.blessed],
+        "version": str(row.pushed_version or ""),
+    }

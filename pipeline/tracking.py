@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,10 @@ from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import Problem, RefusedError
+from pipeline.process_identity import describe_process as describe_process
+from pipeline.process_identity import is_alive
 
+PIPELINE_CONTEXT_TYPE = "pipeline"
 RUN_CONTEXT_TYPE = "pipeline_run"
 NODE_CONTEXT_TYPE = "node"
 # Custom properties of a run's context, written by the runner.
@@ -27,7 +29,7 @@ CODE_PROPERTY = "deconvflow_code"
 ENVIRONMENT_PROPERTY = "deconvflow_environment"
 """Name of the description of what it ran on (``shared_facts.ENVIRONMENT_CONTEXT_TYPE``)."""
 
-_STATES = {
+STATES = {
     pb.Execution.COMPLETE: "complete",
     pb.Execution.CACHED: "cached",
     pb.Execution.FAILED: "failed",
@@ -63,12 +65,21 @@ class RunRecord:
     report_uri: str | None = None
     data_fingerprint: str | None = None
     code_fingerprint: str | None = None
+    """Names the list of all our source files; of runs without one, the fingerprint of what evaluated."""
+    environment_fingerprint: str | None = None
+    """Names the description of what the run ran on."""
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     error: str | None = None
+    configuration: dict[str, Any] = field(default_factory=dict, repr=False)
+    """The whole of it; not part of ``to_json``."""
+    context_id: int = field(default=0, repr=False)
+    """MLMD's; not part of ``to_json``."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the record as JSON values."""
-        return asdict(self)
+        values = asdict(self)
+        del values["configuration"], values["context_id"]
+        return values
 
 
 def sqlite_connection(metadata_db: Path) -> pb.ConnectionConfig:
@@ -115,11 +126,19 @@ def open_store(metadata_db: Path) -> MetadataStore:
 
 def list_runs(store: MetadataStore) -> list[RunRecord]:
     """Returns all runs, oldest first."""
+    contexts = get_contexts(store, RUN_CONTEXT_TYPE)
+    others = [context for context in contexts if CONFIG_PROPERTY not in context.custom_properties]
+    pipelines = _name_pipelines(store) if others else {}
+    records = (_read_record(context, pipelines.get(context.id, "")) for context in contexts)
+    return sorted(records, key=lambda run: (run.started, run.run_id))
+
+
+def get_contexts(store: MetadataStore, type_name: str) -> list[pb.Context]:
+    """Returns all contexts of a type; none where the store does not know the type."""
     try:
-        contexts = store.get_contexts_by_type(RUN_CONTEXT_TYPE)
+        return list(store.get_contexts_by_type(type_name))
     except errors.NotFoundError:
         return []
-    return sorted((_read_record(context) for context in contexts), key=lambda run: (run.started, run.run_id))
 
 
 def find_run(store: MetadataStore, run_id: str) -> pb.Context:
@@ -147,17 +166,36 @@ def read_run(store: MetadataStore, run_id: str) -> RunRecord:
 
 def read_components(store: MetadataStore, run_id: str) -> list[ComponentRun]:
     """Returns the executions of a run in the order in which they started."""
-    executions = store.get_executions_by_context(find_run(store, run_id).id)
-    names = _node_names(store, executions)
+    run = read_run(store, run_id)
+    executions = sorted(store.get_executions_by_context(run.context_id), key=lambda execution: execution.id)
+    names = name_nodes(store, run.pipeline, executions)
     return [
         ComponentRun(
-            id=names.get(execution.id, str(execution.id)),
-            state=_STATES.get(execution.last_known_state, "unknown"),
+            id=names[execution.id],
+            state=STATES.get(execution.last_known_state, "unknown"),
             seconds=(execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000,
             execution_id=execution.id,
         )
-        for execution in sorted(executions, key=lambda execution: execution.id)
+        for execution in executions
     ]
+
+
+def name_nodes(store: MetadataStore, pipeline: str, executions: Sequence[pb.Execution]) -> dict[int, str]:
+    """Returns the node of each execution of one run, by the execution's id.
+
+    TFX names a node's context ``<pipeline>.<node>``, and a node after its class unless told otherwise.
+    One query tells which nodes there are; only an execution whose class does not settle its node costs
+    another one.
+    """
+    known = {context.name for context in get_contexts(store, NODE_CONTEXT_TYPE)}
+    classes = {execution.id: execution.type.rsplit(".", 1)[-1] for execution in executions}
+    count = Counter(classes.values())
+    return {
+        execution_id: name
+        if count[name] == 1 and f"{pipeline}.{name}" in known
+        else _ask_for_node(store, execution_id)
+        for execution_id, name in classes.items()
+    }
 
 
 def read_output_artifacts(store: MetadataStore, execution_id: int) -> dict[str, list[pb.Artifact]]:
@@ -174,13 +212,6 @@ def read_output_artifacts(store: MetadataStore, execution_id: int) -> dict[str, 
     return result
 
 
-def describe_process() -> str:
-    """Returns what later tells whether the process of a run still lives."""
-    return json.dumps(
-        {"pid": os.getpid(), "host": socket.gethostname(), "started": _process_start(os.getpid())}
-    )
-
-
 def put_run_properties(store: MetadataStore, run_id: str, properties: Mapping[str, str]) -> None:
     """Sets custom properties of a run's context."""
     context = find_run(store, run_id)
@@ -189,50 +220,52 @@ def put_run_properties(store: MetadataStore, run_id: str, properties: Mapping[st
     store.put_contexts([context])
 
 
-def _read_record(context: pb.Context) -> RunRecord:
+def _read_record(context: pb.Context, pipeline: str = "") -> RunRecord:
     properties = context.custom_properties
     started = context.create_time_since_epoch / 1000
     config = _json(properties, CONFIG_PROPERTY)
     summary = _json(properties, SUMMARY_PROPERTY)
     if not summary:
-        alive = _is_alive(_json(properties, PROCESS_PROPERTY))
+        alive = is_alive(_json(properties, PROCESS_PROPERTY))
         last = context.last_update_time_since_epoch / 1000
         summary = {
             "status": "running" if alive else "interrupted",
             "seconds": (time.time() if alive else last) - started,
         }
-    known = {key: value for key, value in summary.items() if key in RunRecord.__dataclass_fields__}
-    return RunRecord(
-        **{"run_id": context.name, "pipeline": config.get("name", ""), "started": started, **known}
-    )
+    values = {
+        "run_id": context.name,
+        "pipeline": config.get("name", pipeline),
+        "started": started,
+        **{key: value for key, value in summary.items() if key in RunRecord.__dataclass_fields__},
+        "configuration": config,
+        "context_id": context.id,
+    }
+    for key, name in (("code_fingerprint", CODE_PROPERTY), ("environment_fingerprint", ENVIRONMENT_PROPERTY)):
+        if name in properties:
+            values[key] = properties[name].string_value
+    return RunRecord(**values)
 
 
 def _json(properties: Mapping[str, pb.Value], key: str) -> dict[str, Any]:
     text = properties[key].string_value if key in properties else ""
-    value = json.loads(text) if text else {}
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError:
+        return {}
     return value if isinstance(value, dict) else {}
 
 
-def _process_start(pid: int) -> str:
-    """Tells one process of this id from a later one: its start time in clock ticks since boot."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    except (OSError, IndexError):
-        return ""
+def _name_pipelines(store: MetadataStore) -> dict[int, str]:
+    """Returns the name of the pipeline of each run's context, for runs that others recorded."""
+    return {
+        child.id: parent.name
+        for parent in get_contexts(store, PIPELINE_CONTEXT_TYPE)
+        for child in store.get_children_contexts_by_context(parent.id)
+    }
 
 
-def _is_alive(process: Mapping[str, Any]) -> bool:
-    if process.get("host") != socket.gethostname():
-        return False
-    start = _process_start(int(process["pid"]))
-    return bool(start) and start == process.get("started")
-
-
-def _node_names(store: MetadataStore, executions: Iterable[pb.Execution]) -> dict[int, str]:
-    names = {}
-    for execution in executions:
-        for context in store.get_contexts_by_execution(execution.id):
-            if context.type == NODE_CONTEXT_TYPE:
-                # TFX names a node's context <pipeline>.<node>.
-                names[execution.id] = context.name.rsplit(".", 1)[-1]
-    return names
+def _ask_for_node(store: MetadataStore, execution_id: int) -> str:
+    for context in store.get_contexts_by_execution(execution_id):
+        if context.type == NODE_CONTEXT_TYPE:
+            return str(context.name).rsplit(".", 1)[-1]
+    return str(execution_id)

@@ -1,0 +1,184 @@
+"""What ``runs --json`` and ``show --json`` print.
+
+Keys may be added in later versions; those that are here keep their names and meanings. Metrics and
+shares lie between 0 and 1. A value that is null is unknown or undefined; ``notes`` says why where that
+is not plain.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+
+class Document(BaseModel):
+    """Base of all: fixed keys, so that a slip in ours or in a reader's is noticed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitMetrics(Document):
+    """Metrics of one confusion matrix; null where they are undefined."""
+
+    pixel_accuracy: float | None = None
+    mean_class_accuracy: float | None = None
+    mean_iou: float | None = None
+    frequency_weighted_iou: float | None = None
+    iou: dict[str, float | None] = {}
+    """By class."""
+
+
+class ConfigurationChange(Document):
+    """One key whose value is not that of the run before."""
+
+    key: str = Field(description="Full path, as --set takes it: trainer.model.head")
+    kind: Literal["changed", "added", "removed"]
+    before: JsonValue = None
+    after: JsonValue = None
+
+
+class Changes(Document):
+    """What is not as it was in the run before of the same pipeline; null where either did not record it."""
+
+    previous: str | None = Field(description="Id of the run before; null for the first one")
+    configuration: tuple[ConfigurationChange, ...] = ()
+    data: bool | None = None
+    code: bool | None = None
+    environment: bool | None = None
+
+
+class RunRow(Document):
+    """A run in short."""
+
+    run_id: str
+    pipeline: str
+    started: float = Field(description="Seconds since the epoch")
+    seconds: float
+    status: str = Field(description="running, pushed, not blessed, refused, failed or interrupted")
+    blessed: bool | None
+    pushed_version: int | None
+    pushed_uri: str | None
+    report_uri: str | None
+    data_fingerprint: str | None
+    code_fingerprint: str | None
+    environment_fingerprint: str | None
+    metrics: dict[str, SplitMetrics] = Field(description="By split")
+    error: str | None
+
+
+class RunWithChanges(RunRow):
+    """A run, and what was different from the one before."""
+
+    changes: Changes
+
+
+class RunsDocument(Document):
+    """What ``runs --json`` prints."""
+
+    runs: tuple[RunWithChanges, ...]
+    total: int = Field(description="Runs in the store, before filters and --limit")
+
+
+class ArtifactDocument(Document):
+    """One artifact of ML Metadata."""
+
+    id: int
+    type: str
+    uri: str
+    exists: bool = Field(description="Whether its files are still there")
+    value: str | None = Field(default=None, description="What a String artifact holds")
+    properties: dict[str, JsonValue] = {}
+
+
+class ComponentDocument(Document):
+    """One component in one run."""
+
+    id: str
+    state: str = Field(description="complete, cached, failed, running, interrupted or canceled")
+    seconds: float | None
+    execution_id: int
+    reused_from: str | None = Field(description="The run that made the outputs of a cached component")
+    inputs: dict[str, tuple[ArtifactDocument, ...]]
+    outputs: dict[str, tuple[ArtifactDocument, ...]]
+    parameters: dict[str, JsonValue] = Field(description="JSON texts among them are decoded")
+
+
+class SplitResult(Document):
+    """An evaluated split, or a slice of one."""
+
+    split: str
+    features: dict[str, str] = Field(default={}, description="Of a slice; empty for the whole split")
+    num_images: int | None
+    metrics: SplitMetrics
+    confusion_matrix: tuple[tuple[int, ...], ...] | None = Field(
+        default=None, description="Pixels; rows truth, columns prediction, in the order of class_names"
+    )
+
+
+class GateDocument(Document):
+    """One bound on one metric, and what became of it."""
+
+    metric: str
+    split: str
+    kind: Literal["floor", "max_drop"]
+    bound: float
+    value: float | None
+    baseline_value: float | None
+    passed: bool
+    sentence: str
+
+
+class EvaluationDocument(Document):
+    """What the Evaluator found."""
+
+    class_names: tuple[str, ...]
+    results: tuple[SplitResult, ...] = Field(description="Whole splits first, then slices")
+    gates: tuple[GateDocument, ...]
+    baseline_uri: str | None = Field(description="The pushed version that the model was compared with")
+    model_fingerprint: str | None
+    notes: tuple[str, ...]
+
+
+class DataFinding(Document):
+    """One thing that the data gate or ExampleValidator found."""
+
+    check: str = Field(description="schema, split skew or drift")
+    split: str
+    feature: str
+    what: str
+    image_ids: tuple[str, ...] = ()
+    total: int | None = Field(default=None, description="Images concerned")
+
+
+class DataGateDocument(Document):
+    """What the data gate saw."""
+
+    passed: bool
+    findings: tuple[DataFinding, ...]
+    examples: dict[str, int] = Field(description="By split")
+    limits: dict[str, JsonValue]
+    notes: tuple[str, ...]
+
+
+class SmokeTestDocument(Document):
+    """Whether the exported model answered."""
+
+    passed: bool | None
+    reasons: tuple[str, ...]
+
+
+class ShowDocument(Document):
+    """What ``show --json`` prints."""
+
+    run: RunWithChanges
+    components: tuple[ComponentDocument, ...]
+    failed_component: str | None
+    evaluation: EvaluationDocument | None
+    data_gate: DataGateDocument | None
+    smoke_test: SmokeTestDocument | None
+    training: dict[str, JsonValue] | None = Field(description="The Trainer's training.json")
+    configuration: dict[str, JsonValue]
+    environment: dict[str, JsonValue] | None
+    log: str | None = Field(description="Path of the log; null if it is not there")
+    notes: tuple[str, ...]
