@@ -109,7 +109,9 @@ def test_nothing_changed_nothing_reruns(deconvflow, journey):
     assert _versions(journey) == before
 
 
-def test_one_changed_threshold_reruns_the_evaluation_only_and_a_missed_floor_is_not_pushed(deconvflow, journey):
+def test_one_changed_threshold_reruns_the_evaluation_only_and_a_missed_floor_is_not_pushed(
+    deconvflow, journey
+):
     before = _versions(journey)
     done = _run(deconvflow, journey, "--set", "evaluation.gates.floors.iou/box=1.0")
     assert done.status == 3, done.stderr
@@ -145,7 +147,14 @@ def test_one_changed_mask_byte_retrains_and_pushes_the_next_version(deconvflow, 
     path.write_bytes(buffer.getvalue())
     done = _run(deconvflow, journey, "--set", "evaluation.gates.max_drop.mean_iou=0.5")
     assert done.status == 0, done.stderr
-    assert {"SegmentationExampleGen", "StatisticsGen", "Transform", "Trainer", "Evaluator", "Pusher"} <= _reran(done)
+    assert {
+        "SegmentationExampleGen",
+        "StatisticsGen",
+        "Transform",
+        "Trainer",
+        "Evaluator",
+        "Pusher",
+    } <= _reran(done)
     assert Path(done.document["pushed_uri"]).name == "2"
     assert (journey[0] / "workspace/serving/boxes/1/saved_model.pb").exists()
 
