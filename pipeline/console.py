@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -75,39 +76,62 @@ def quiet(log_file: Path, verbose: bool) -> Iterator[None]:
 
 
 class LineReporter:
-    """Progress where stderr is no terminal: a line now and then."""
+    """Progress where stderr is no terminal: a line every ten seconds about the innermost stage."""
+
+    def __init__(self) -> None:
+        self._stages: list[_LineStage] = []
+        self._lock = threading.Lock()
+        self._all_done = threading.Event()
 
     @contextmanager
     def stage(self, name: str, total: float | None = None) -> Iterator[progress.Stage]:
-        """Prints a line at most every ten seconds, and one at the end."""
+        """Reports on a stage until it ends; at the end once more if it was reported on before."""
         stage = _LineStage(name, total)
-        yield stage
-        stage.finish()
+        with self._lock:
+            self._stages.append(stage)
+            if len(self._stages) == 1:
+                self._all_done = threading.Event()
+                threading.Thread(target=self._tick, args=(self._all_done,), daemon=True).start()
+        try:
+            yield stage
+        finally:
+            with self._lock:
+                self._stages.remove(stage)
+                if not self._stages:
+                    self._all_done.set()
+            stage.finish()
+
+    def _tick(self, done: threading.Event) -> None:
+        while not done.wait(_PLAIN_INTERVAL_SECONDS):
+            with self._lock:
+                innermost = self._stages[-1] if self._stages else None
+            if innermost is not None:
+                innermost.print()
 
 
 class _LineStage:
     def __init__(self, name: str, total: float | None) -> None:
         self._name, self._total = name, total
         self._done, self._note = 0.0, ""
-        self._started = self._printed = time.monotonic()
+        self._started = time.monotonic()
+        self._was_printed = False
 
     def advance(self, amount: float = 1, note: str = "") -> None:
         self._done += amount
         self._note = note or self._note
-        if time.monotonic() - self._printed >= _PLAIN_INTERVAL_SECONDS:
-            self._print()
 
     def finish(self) -> None:
-        if self._printed > self._started:
-            self._print()
+        if self._was_printed:
+            self.print()
 
-    def _print(self) -> None:
-        self._printed = time.monotonic()
-        of_total = f"/{self._total:g}" if self._total else ""
+    def print(self) -> None:
+        self._was_printed = True
+        counted = f" {self._done:.0f}" if self._done or self._total else ""
+        of_total = f"/{self._total:.0f}" if self._total else ""
+        note = f" {self._note}" if self._note else ""
+        seconds = time.monotonic() - self._started
         messages.print(
-            f"  {self._name}: {self._done:g}{of_total} {self._note} ({self._printed - self._started:.0f} s)",
-            markup=False,
-            soft_wrap=True,
+            f"  {self._name}:{counted}{of_total}{note} ({seconds:.0f} s)", markup=False, soft_wrap=True
         )
 
 

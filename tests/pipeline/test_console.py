@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from pipeline import console
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -51,22 +54,38 @@ def test_verbose_leaves_the_noise_on_stderr_too(tmp_path):
     assert "somebody: a log line" in log
 
 
-def test_lines_say_how_far_long_work_is(monkeypatch, capsys):
-    from pipeline import console
+def _wait_for(capsys, text: str) -> str:
+    seen = ""
+    for _ in range(200):
+        seen += capsys.readouterr().err
+        if text in seen:
+            return seen
+        time.sleep(0.01)
+    raise AssertionError(f"{text!r} is not in {seen!r}")
 
-    monkeypatch.setattr(console, "_PLAIN_INTERVAL_SECONDS", 0.0)
-    with console.LineReporter().stage("training", 4) as stage:
-        stage.advance(1, "loss 0.5")
+
+def test_lines_say_how_far_long_work_is(monkeypatch, capsys):
+    monkeypatch.setattr(console, "_PLAIN_INTERVAL_SECONDS", 0.01)
+    reporter = console.LineReporter()
+    with reporter.stage("Trainer"):
+        _wait_for(capsys, "Trainer: (0 s)")
+        with reporter.stage("train", 4) as stage:
+            stage.advance(1, "loss 0.5")
+            _wait_for(capsys, "train: 1/4 loss 0.5 (0 s)")
+            stage.advance(2)
+            _wait_for(capsys, "train: 3/4 loss 0.5 (0 s)")
+        _wait_for(capsys, "Trainer:")
+    assert not reporter._stages
+
+
+def test_short_work_prints_nothing(capsys):
+    with console.LineReporter().stage("quick", 2) as stage:
         stage.advance(2)
-    err = capsys.readouterr().err
-    assert "training: 1/4 loss 0.5" in err
-    assert "training: 3/4 loss 0.5" in err
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("total", [None, 5])
 def test_bars_open_and_close(total):
-    from pipeline import console
-
     reporter = console.BarReporter()
     with reporter.stage("outer") as outer, reporter.stage("inner", total) as inner:
         inner.advance(2, "half way [not markup]")
