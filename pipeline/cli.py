@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -145,6 +145,80 @@ def runs(
 
     query = RunsQuery(pipeline, tuple(status or ()), since, blessed, sort, split, limit)
     raise typer.Exit(print_runs(workspace, as_json, query))
+
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or latest.")]
+
+
+@app.command()
+def show(
+    run: RunArgument = "latest",
+    component: Annotated[
+        str | None, typer.Option(help="Only this component, with all its parameters in full.")
+    ] = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    as_json: JsonOption = False,
+) -> None:
+    """Explain one run: components, inputs and outputs, metrics, gates, what the data gate saw, errors."""
+    from pipeline.show_command import print_run
+
+    raise typer.Exit(print_run(workspace, run, component, as_json))
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="A B [C ...]", help="Runs: ids, their beginnings, or latest.")
+    ],
+    workspace: WorkspaceOption = Path("workspace"),
+    as_json: JsonOption = False,
+) -> None:
+    """Say what differs between runs: configuration, code, data and environment, and what came of it."""
+    from pipeline.compare_command import print_comparison
+
+    raise typer.Exit(print_comparison(workspace, runs, as_json))
+
+
+@app.command()
+def lineage(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|RUN|IMAGE",
+            help="A pushed model (path, NAME/VERSION or version), a run (id, its beginning, latest), "
+            "or an image (id or path).",
+        ),
+    ],
+    kind: Annotated[
+        Literal["model", "run", "image"] | None,
+        typer.Option("--as", help="What the argument is, where it could be several things."),
+    ] = None,
+    pipeline: Annotated[
+        str | None, typer.Option(help="Of an image: look at the runs of this pipeline only.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write a picture here, as SVG.")] = None,
+    dot: Annotated[Path | None, typer.Option(help="Write a picture here, in Graphviz' language.")] = None,
+    all_images: Annotated[bool, typer.Option("--all-images", help="Name every source image.")] = False,
+    workspace: WorkspaceOption = Path("workspace"),
+    as_json: JsonOption = False,
+) -> None:
+    """Trace a model or run back to its source images, or an image forward to its runs and models."""
+    from pipeline.lineage_command import LineageQuery, print_lineage
+
+    query = LineageQuery(subject, kind, pipeline, svg, dot, all_images)
+    raise typer.Exit(print_lineage(workspace, query, as_json))
+
+
+@app.command()
+def schema(
+    command: Annotated[str, typer.Argument(metavar="COMMAND", help="runs, show, compare or lineage.")],
+) -> None:
+    """Print the JSON Schema of what a command prints with --json."""
+    from pipeline.schemas import DOCUMENTS, schema_of
+
+    if command not in DOCUMENTS:
+        raise typer.BadParameter(f"take one of: {', '.join(DOCUMENTS)}")
+    print(json.dumps(schema_of(command), indent=2))
 
 
 def main() -> None:

@@ -40,7 +40,16 @@ def format_share(value: float | None, if_none: str = "") -> str:
 
 def format_difference(value: float | None) -> str:
     """Returns four digits with their sign."""
-    return "" if value is None else f"{value:+.4f}"
+    if value is None:
+        return ""
+    return f"{value:+.4f}" if value else "0"
+
+
+def name_metric(name: str) -> str:
+    """Returns a metric's name as it is read: ``mean IoU``, ``IoU road``."""
+    if name.startswith("iou/"):
+        return f"IoU {name.removeprefix('iou/')}"
+    return name.replace("_", " ").replace("iou", "IoU")
 
 
 def short(fingerprint: str | None) -> str:
@@ -55,6 +64,8 @@ def mark_status(status: str) -> str:
 
 def format_value(value: Any, limit: int = 60) -> str:
     """Returns a JSON value on one line of at most ``limit`` characters."""
+    if isinstance(value, float):
+        value = round(value, 6)
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     text = " ".join(text.split()) or '""'
     return text if len(text) <= limit else text[: limit - 3] + "..."

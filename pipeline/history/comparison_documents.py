@@ -25,6 +25,13 @@ class CodeDifference(Document):
     )
 
 
+class EnvironmentDifference(Document):
+    """What the runs ran on."""
+
+    recorded: bool = Field(description="Whether every run recorded its environment")
+    values: tuple[ValueDifference, ...] = Field(description="Among those runs that did")
+
+
 class ImageChange(Document):
     """One image that is not as it was in the reference."""
 
@@ -74,8 +81,10 @@ class CompareDocument(Document):
     configuration: tuple[ValueDifference, ...]
     code: CodeDifference
     data: tuple[DataDifference, ...]
-    environment: tuple[ValueDifference, ...]
+    environment: EnvironmentDifference
     metrics: tuple[MetricComparison, ...]
     confusion: tuple[ConfusionChange, ...] = Field(description="Those that changed most, by run and split")
-    training: tuple[ValueDifference, ...] = Field(description="What differs in how the training went")
+    training: tuple[ValueDifference, ...] = Field(
+        description="What differs in how training went, from training.json, if every run has one"
+    )
     notes: tuple[str, ...]

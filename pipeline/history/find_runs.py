@@ -66,7 +66,7 @@ def resolve_run(runs: Sequence[RunRecord], text: str) -> RunRecord:
     if not found:
         what, remedy = "does not exist", "`deconvflow runs` lists those that do"
         raise RefusedError([Problem(f"run {text}", what, remedy, "no_run")])
-    shown = ", ".join(run.run_id for run in found[:5]) + (", ..." if len(found) > 5 else "")
+    shown = ", ".join(run.run_id for run in found[:5]) + (" and others" if len(found) > 5 else "")
     what = f"is the beginning of {len(found)} runs: {shown}"
     raise RefusedError([Problem(f"run {text}", what, "Give more of the id", "ambiguous_run")])
 

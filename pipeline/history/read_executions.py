@@ -96,6 +96,16 @@ def read_parameters(execution: pb.Execution) -> dict[str, Any]:
     return {key: _decode(read_value(properties[key])) for key in sorted(properties)}
 
 
+def read_code_fingerprint(execution: pb.Execution) -> str | None:
+    """Returns the fingerprint of the code that a component ran, if it is one of its parameters."""
+    parameters = read_parameters(execution)
+    custom = parameters.get("custom_config")
+    value = parameters.get("code_fingerprint") or (
+        isinstance(custom, dict) and custom.get("code_fingerprint")
+    )
+    return str(value) if value else None
+
+
 def read_properties(artifact: pb.Artifact) -> dict[str, Any]:
     """Returns an artifact's properties as JSON values, without those that are empty."""
     both = {**artifact.properties, **artifact.custom_properties}

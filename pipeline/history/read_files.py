@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import RefusedError
 from data.open_files import exists, join_path, read_bytes
 from pipeline.history.lineage_documents import SourceImage
+
+T = TypeVar("T")
 
 SNAPSHOT_FILE = "snapshot.jsonl"
 VERDICT_FILE = "verdict.json"
@@ -56,6 +58,14 @@ class FileReader:
             return {image.id: image for image in _parse_snapshot(content, artifact.id)}
         except (ValueError, KeyError, TypeError):
             self.note(f"{path} is damaged: a line of it describes no image.")
+            return None
+
+    def attempt(self, what: str, build: Callable[[], T]) -> T | None:
+        """Returns what ``build`` makes of a file's values; None if they are not what they should be."""
+        try:
+            return build()
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self.note(f"{what} is damaged: its values are not what they should be.")
             return None
 
     def read_text(self, path: str) -> str | None:
