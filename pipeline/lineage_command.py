@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from data.errors import Problem, RefusedError
 from pipeline import console, tracking
 from pipeline.format_answers import format_time, mark_status
 from pipeline.history.draw_graph import choose_picture, to_dot, to_svg
@@ -65,9 +66,16 @@ def find_lineage(store: MetadataStore, records: Sequence[RunRecord], query: Line
     """
     text, kind = query.subject, query.kind
     if kind in (None, "model"):
-        model = find_model(list_pushed(store), text, {record.run_id for record in records})
+        pushed = list_pushed(store)
+        model = find_model(pushed, text, {record.run_id for record in records})
         if model is not None:
             return trace_model(store, records, model)
+        if kind == "model":
+            known = ", ".join(one.label for one in pushed[-5:]) or "none yet"
+            remedy = f"The newest pushed models: {known}"
+            raise RefusedError(
+                [Problem(f"model {text}", "was not pushed from this workspace", remedy, "no_model")]
+            )
     if kind == "run" or (kind is None and _means_run(records, text)):
         return trace_run(store, records, resolve_run(records, text))
     return trace_image(store, records, text, query.pipeline)

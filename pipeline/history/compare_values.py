@@ -32,8 +32,6 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[ConfigurationChange, ...]:
     """Returns the keys whose values differ, sorted."""
-    if before == after:
-        return ()
     old, new = flatten(before), flatten(after)
     changes = []
     for key in sorted(old.keys() | new.keys()):

@@ -36,7 +36,12 @@ class Picture:
 
 def choose_picture(document: LineageDocument) -> Picture:
     """Returns what is drawn: all but runs whose only part is to have run components."""
-    arrows = [(e.source, e.target, e.role) for e in document.edges if e.role not in _BOOKKEEPING]
+    # What TFX calls _DatasetSnapshot.fingerprint is a fingerprint.
+    arrows = [
+        (edge.source, edge.target, edge.role.rsplit(".", 1)[-1])
+        for edge in document.edges
+        if edge.role not in _BOOKKEEPING
+    ]
     drawn = {end for arrow in arrows for end in arrow[:2]}
     nodes = [node for node in document.nodes if node.id in drawn]
     return Picture(

@@ -1,8 +1,9 @@
 """Draws a graph in layers from left to right, as one SVG file that needs nothing else.
 
-The usual steps in their simplest form: a node's layer is the longest way to it, nodes of a layer are
-ordered by the mean position of their neighbours (Sugiyama, Tagawa, Toda, "Methods for Visual
-Understanding of Hierarchical System Structures", IEEE Trans. SMC, 1981), and edges are curves.
+The usual steps in their simplest form (Sugiyama, Tagawa, Toda, "Methods for Visual Understanding of
+Hierarchical System Structures", IEEE Trans. SMC, 1981): a node's layer is the longest way to it, an edge
+bends in each layer that it passes, and the nodes of a layer are ordered by the mean position of their
+neighbours.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
 Arrow = tuple[str, str, str]
 
-_CHARACTER_PX, _LINE_PX, _PADDING_PX = 6.6, 15.0, 8.0
+_CHARACTER_PX, _WORD_CHARACTER_PX, _LINE_PX, _PADDING_PX = 6.6, 5.0, 15.0, 8.0
 _LAYER_GAP_PX, _NODE_GAP_PX, _MARGIN_PX = 70.0, 18.0, 24.0
 _SWEEPS = 8
 
@@ -55,8 +57,10 @@ def draw_layers(
         lines: text of each node.
         arrows: (from, to, word); without cycles.
     """
-    layers = order_layers(assign_layers(lines, arrows), arrows)
-    boxes = _place(layers, lines)
+    layer = assign_layers(lines, arrows)
+    ways = route_arrows(layer, arrows)
+    steps = [step for way in ways for step in pairwise(way)]
+    boxes = _place(order_layers(layer, steps), lines, arrows)
     width = max((box.x + box.width for box in boxes.values()), default=0.0) + _MARGIN_PX
     height = max((box.y + box.height for box in boxes.values()), default=0.0) + _MARGIN_PX
     parts = [
@@ -66,7 +70,7 @@ def draw_layers(
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto"><path d="M0 0 L8 4 L0 8 z" style="fill:#8c959f"/></marker></defs>',
         f'<text class="title" x="{_MARGIN_PX}" y="{_MARGIN_PX}">{escape(title)}</text>',
-        *(_draw_arrow(boxes[source], boxes[target], role) for source, target, role in arrows),
+        *(_draw_arrow([boxes[n] for n in way], role) for way, (_, _, role) in zip(ways, arrows, strict=True)),
         *(_draw_node(boxes[node], kinds.get(node, ""), lines[node]) for node in lines),
         "</svg>",
     ]
@@ -74,7 +78,7 @@ def draw_layers(
 
 
 def assign_layers(nodes: Iterable[str], arrows: Sequence[Arrow]) -> dict[str, int]:
-    """Returns the length of the longest way to each node."""
+    """Returns the length of the longest way to each node; what has no way to it stands beside its use."""
     layer = dict.fromkeys(nodes, 0)
     # A way has fewer steps than there are nodes, so this ends even if there were a cycle.
     for _ in range(len(layer)):
@@ -82,16 +86,34 @@ def assign_layers(nodes: Iterable[str], arrows: Sequence[Arrow]) -> dict[str, in
         if not longer:
             break
         layer |= longer
-    return layer
+    uses: dict[str, list[int]] = defaultdict(list)
+    for source, target, _ in arrows:
+        uses[source].append(layer[target])
+    sources = uses.keys() - {target for _, target, _ in arrows}
+    return layer | {node: max(0, min(uses[node]) - 1) for node in sources}
 
 
-def order_layers(layer: Mapping[str, int], arrows: Sequence[Arrow]) -> list[list[str]]:
+def route_arrows(layer: dict[str, int], arrows: Sequence[Arrow]) -> list[list[str]]:
+    """Returns each arrow's way: its ends, and between them a new bend in every layer that it passes.
+
+    The bends are added to ``layer``, so that boxes make room for them.
+    """
+    ways = []
+    for index, (source, target, _) in enumerate(arrows):
+        passed = range(layer[source] + 1, layer[target])
+        bends = {f"\0{index}.{between}": between for between in passed}
+        layer.update(bends)
+        ways.append([source, *bends, target])
+    return ways
+
+
+def order_layers(layer: Mapping[str, int], steps: Sequence[tuple[str, str]]) -> list[list[str]]:
     """Returns the nodes of each layer in an order in which few edges cross."""
     layers: list[list[str]] = [[] for _ in range(max(layer.values(), default=-1) + 1)]
     for node, index in layer.items():
         layers[index].append(node)
     neighbours: dict[str, list[str]] = defaultdict(list)
-    for source, target, _ in arrows:
+    for source, target in steps:
         neighbours[source].append(target)
         neighbours[target].append(source)
     for sweep in range(_SWEEPS):
@@ -105,31 +127,38 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _place(layers: Sequence[Sequence[str]], lines: Mapping[str, Sequence[str]]) -> dict[str, _Box]:
+def _place(
+    layers: Sequence[Sequence[str]], lines: Mapping[str, Sequence[str]], arrows: Sequence[Arrow]
+) -> dict[str, _Box]:
     heights = {node: len(text) * _LINE_PX + 2 * _PADDING_PX for node, text in lines.items()}
-    totals = [sum(heights[node] + _NODE_GAP_PX for node in row) for row in layers]
+    totals = [sum(heights.get(node, 0.0) + _NODE_GAP_PX for node in row) for row in layers]
+    words = max((len(role) for _, _, role in arrows), default=0)
     boxes: dict[str, _Box] = {}
     x = _MARGIN_PX
     for row, total in zip(layers, totals, strict=True):
-        width = max(max(len(line) for line in lines[node]) for node in row) * _CHARACTER_PX + 2 * _PADDING_PX
+        characters = [len(line) for node in row for line in lines.get(node, ())]
+        width = max(characters, default=0) * _CHARACTER_PX + 2 * _PADDING_PX
         y = 2 * _MARGIN_PX + (max(totals) - total) / 2
         for node in row:
-            boxes[node] = _Box(x, y, width, heights[node])
-            y += heights[node] + _NODE_GAP_PX
-        x += width + _LAYER_GAP_PX
+            boxes[node] = _Box(x, y, width, heights.get(node, 0.0))
+            y += heights.get(node, 0.0) + _NODE_GAP_PX
+        x += width + max(_LAYER_GAP_PX, words * _WORD_CHARACTER_PX + 2 * _PADDING_PX)
     return boxes
 
 
-def _draw_arrow(source: _Box, target: _Box, role: str) -> str:
-    x1, y1 = source.x + source.width, source.y + source.height / 2
-    x2, y2 = target.x, target.y + target.height / 2
-    bend = max(30.0, (x2 - x1) / 2)
-    curve = f"M{x1:.0f} {y1:.0f} C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
-    return (
-        f'<path d="{curve}" marker-end="url(#tip)"/>'
-        f'<text class="role" x="{(x1 + x2) / 2:.0f}" y="{(y1 + y2) / 2 - 3:.0f}" text-anchor="middle">'
-        f"{escape(role)}</text>"
-    )
+def _draw_arrow(way: Sequence[_Box], role: str) -> str:
+    x, y = way[0].x + way[0].width, way[0].y + way[0].height / 2
+    next_y = way[1].y + way[1].height / 2
+    word = f'<text class="role" x="{(x + way[1].x) / 2:.0f}" y="{(y + next_y) / 2 - 3:.0f}" '
+    curve = f"M{x:.0f} {y:.0f}"
+    for box in way[1:]:
+        bend, middle = (box.x - x) / 2, box.y + box.height / 2
+        curve += f" C{x + bend:.0f} {y:.0f} {box.x - bend:.0f} {middle:.0f} {box.x:.0f} {middle:.0f}"
+        x, y = box.x, middle
+        if box is not way[-1]:
+            x = box.x + box.width
+            curve += f" H{x:.0f}"
+    return f'<path d="{curve}" marker-end="url(#tip)"/>{word}text-anchor="middle">{escape(role)}</text>'
 
 
 def _draw_node(box: _Box, kind: str, lines: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.history.describe_runs import read_metrics
 from pipeline.history.read_executions import ComponentExecution, find_output, read_parameters
 from pipeline.history.read_files import (
+    DAMAGE,
     GATE_FILE,
     METRICS_FILE,
     SMOKE_TEST_FILE,
@@ -38,21 +39,37 @@ def read_evaluation(
     """
     evaluation = find_output(executions, "Evaluator", "evaluation")
     blessing = find_output(executions, "Evaluator", "blessing")
-    metrics = files.read_json(evaluation, METRICS_FILE)
-    verdict = files.read_json(blessing, VERDICT_FILE)
     if evaluation is None and blessing is None and not run.metrics:
         return None
+    metrics = files.read_json(evaluation, METRICS_FILE)
+    verdict = files.read_json(blessing, VERDICT_FILE)
+    for sound_metrics, sound_verdict in ((metrics, verdict), (metrics, {}), ({}, verdict)):
+        try:
+            document = _evaluation(sound_metrics, sound_verdict, run)
+        except DAMAGE:
+            continue
+        for name, read, sound in (
+            (METRICS_FILE, metrics, sound_metrics),
+            (VERDICT_FILE, verdict, sound_verdict),
+        ):
+            if read and not sound:
+                files.note_damage(name)
+        return document
+    files.note_damage(f"{METRICS_FILE} and {VERDICT_FILE}")
+    return _evaluation({}, {}, run)
+
+
+def _evaluation(metrics: Mapping[str, Any], verdict: Mapping[str, Any], run: RunRecord) -> EvaluationDocument:
     results = (
-        files.attempt(METRICS_FILE, lambda: _results(metrics.get("splits"), metrics.get("slices")))
-        or files.attempt(VERDICT_FILE, lambda: _results(_with_counts(verdict), verdict.get("slices")))
+        _results(metrics.get("splits"), metrics.get("slices"))
+        or _results(_with_counts(verdict), verdict.get("slices"))
         or _results({split: {"metrics": of} for split, of in run.metrics.items()}, None)
     )
     names = metrics.get("class_names") or list(results[0].metrics.iou if results else ())
-    gates = files.attempt(VERDICT_FILE, lambda: tuple(_gate(gate) for gate in verdict.get("gates") or ()))
     return EvaluationDocument(
         class_names=tuple(names),
         results=results,
-        gates=gates or (),
+        gates=tuple(_gate(gate) for gate in verdict.get("gates") or ()),
         baseline_uri=(verdict.get("baseline") or {}).get("uri"),
         model_fingerprint=verdict.get("model_fingerprint"),
         notes=tuple(verdict.get("notes") or ()),

@@ -12,6 +12,9 @@ from data.errors import RefusedError
 from data.open_files import exists, join_path, read_bytes
 from pipeline.history.lineage_documents import SourceImage
 
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading values of a damaged file raises; pydantic's ValidationError is a ValueError."""
+
 T = TypeVar("T")
 
 SNAPSHOT_FILE = "snapshot.jsonl"
@@ -64,9 +67,13 @@ class FileReader:
         """Returns what ``build`` makes of a file's values; None if they are not what they should be."""
         try:
             return build()
-        except (ValueError, KeyError, TypeError, AttributeError):
-            self.note(f"{what} is damaged: its values are not what they should be.")
+        except DAMAGE:
+            self.note_damage(what)
             return None
+
+    def note_damage(self, what: str) -> None:
+        """Keeps the sentence that a file's values make no sense."""
+        self.note(f"{what} is damaged: its values are not what they should be.")
 
     def read_text(self, path: str) -> str | None:
         """Returns a short text file's content without a note; None if it cannot be read."""

@@ -75,13 +75,21 @@ def _find_snapshots(store: MetadataStore, text: str, files: FileReader) -> Itera
     """Yields the snapshots that have the image; each content is read once."""
     artifacts = get_artifacts_by_type(store, SNAPSHOT_TYPE)
     contents: dict[str, dict[str, SourceImage]] = {}
+    reader = FileReader()
     for artifact in artifacts:
         key = _content_of(artifact)
-        if key not in contents and (images := files.read_snapshot(artifact)) is not None:
+        if key not in contents and (images := reader.read_snapshot(artifact)) is not None:
             contents[key] = images
+    unread = [artifact for artifact in artifacts if _content_of(artifact) not in contents]
+    if unread:
+        files.note(
+            f"{len(unread)} of {len(artifacts)} snapshots cannot be read, so whether their runs had the "
+            f"image is unknown. The first: {reader.notes[0]}"
+        )
     named = [image for images in contents.values() for image in _match(images, text)]
     if not named:
-        raise _refuse_unknown(text, {image_id for images in contents.values() for image_id in images}, files)
+        known = {image_id for images in contents.values() for image_id in images}
+        raise _refuse_unknown(text, known, files.notes)
     digests = {image.image_sha256 for image in named}
     for artifact in artifacts:
         images = contents.get(_content_of(artifact), {})
@@ -101,7 +109,7 @@ def _match(images: Mapping[str, SourceImage], text: str) -> list[SourceImage]:
     return [image for image in images.values() if paths & {image.image_path, image.mask_path}]
 
 
-def _refuse_unknown(text: str, known: Iterable[str], files: FileReader) -> RefusedError:
+def _refuse_unknown(text: str, known: Iterable[str], notes: Sequence[str]) -> RefusedError:
     ids = sorted(known)
     same_name = [
         image_id for image_id in ids if Path(image_id).name == Path(text).stem or image_id.endswith(text)
@@ -109,8 +117,7 @@ def _refuse_unknown(text: str, known: Iterable[str], files: FileReader) -> Refus
     close = same_name or difflib.get_close_matches(text, ids, n=3)
     what = "is no pushed model, no run, and no image in the data of any run"
     remedy = f"Did you mean {' or '.join(close[:3])}?" if close else "`deconvflow runs` lists the runs"
-    unread = [Problem(note.rstrip("."), "so its images are unknown", remedy) for note in files.notes[:3]]
-    return RefusedError([Problem(text, what, remedy, "no_subject"), *unread])
+    return RefusedError([Problem(text, ". ".join([what, *notes]), remedy, "no_subject")])
 
 
 def _describe(record: RunRecord, row: SourceImage, artifacts: Sequence[pb.Artifact]) -> Sighting:
