@@ -53,7 +53,7 @@ format: $(READY)  ## put the code into the house's format
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)  ## measure, each number beside the bare work of the same run
-	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
+	@$(BIN)/python tests/benchmarks/run.py --whole $(ARGS)
 
 lock:  ## write the locks anew from pyproject.toml (UPGRADE=1 takes newer versions too)
 	@requirements/lock.sh $(if $(UPGRADE),--upgrade)
