@@ -159,6 +159,16 @@ def test_pruned_files_are_said_to_be_gone_and_the_store_still_answers(history, w
     assert not _component(document, "Trainer").outputs["model"][0].exists
 
 
+def test_a_damaged_verdict_does_not_take_the_matrices_away(history, writing, explain):
+    history.add_run(writing.PlannedRun("run-1"))
+    (path,) = Path(history.workspace / "pipelines").rglob("verdict.json")
+    path.write_text('{"baseline": 3, "notes": 5}')
+    document = explain("run-1")
+    assert document.evaluation.results[1].confusion_matrix[0] == (90, 10, 0)
+    assert document.evaluation.gates == ()
+    assert document.notes == ("verdict.json is damaged: its values are not what they should be.",)
+
+
 @pytest.mark.parametrize(
     "damage", ["", "{", "[1, 2]", '{"splits": {"test": 3}, "gates": [{"metric": 5}]}', "\x00\xff"]
 )

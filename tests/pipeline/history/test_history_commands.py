@@ -1,0 +1,203 @@
+"""The commands: one document with --json, tables without, sentences for what cannot be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline import cli, console
+from pipeline.schemas import DOCUMENTS, schema_of
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def call(history, capsys, monkeypatch):
+    """Calls the command line in this process, on the history's workspace."""
+
+    def run(command, *arguments, workspace=None):
+        line = ["deconvflow", command, *map(str, arguments)]
+        if command != "schema":
+            line += ["--workspace", str(workspace or history.workspace)]
+        monkeypatch.setattr(sys, "argv", line)
+        monkeypatch.setattr(console.answers, "_width", 200)
+        status = None
+        try:
+            status = cli.run_app(lambda: cli.app(standalone_mode=True))
+        except SystemExit as ended:
+            status = ended.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(status=status, out=out, err=err)
+
+    return run
+
+
+_ASKED = [
+    ("runs",),
+    ("runs", "--sort", "mean_iou", "--limit", "2"),
+    ("runs", "--status", "not-blessed", "--not-blessed"),
+    ("show", "latest"),
+    ("show", "run-3", "--component", "Trainer"),
+    ("compare", "run-1", "run-2"),
+    ("compare", "run-1", "run-3", "run-4"),
+    ("lineage", "boxes/3"),
+    ("lineage", "run-3"),
+    ("lineage", "train/scene_001"),
+]
+
+
+@pytest.mark.parametrize("asked", _ASKED, ids=" ".join)
+def test_json_is_one_document_of_the_documented_schema(four_runs, call, asked):
+    done = call(*asked, "--json")
+    assert (done.status, done.err) == (0, "")
+    document = json.loads(done.out)
+    model = DOCUMENTS[asked[0]]
+    assert json.loads(model.model_validate(document).model_dump_json()) == document
+    pytest.importorskip("jsonschema").validate(document, schema_of(asked[0]))
+
+
+@pytest.mark.parametrize("asked", _ASKED, ids=" ".join)
+def test_without_json_there_is_something_to_read(four_runs, call, asked):
+    done = call(*asked)
+    assert (done.status, done.err) == (0, "")
+    assert "run-" in done.out or "Trainer" in done.out
+
+
+def test_runs_names_changes_metrics_and_versions(four_runs, call):
+    lines = {line.split()[1]: line for line in call("runs").out.splitlines() if "run-" in line}
+    assert list(lines) == ["run-1", "run-2", "run-3", "run-4"]
+    assert "trainer.learning_rate 0.01 → 0.02" in lines["run-4"]
+    assert "0.7386" in lines["run-1"]  # (90/120 + 80/110) / 2
+    assert " code " in lines["run-3"] and "not blessed" in lines["run-3"]
+
+
+def test_runs_filters_and_sorts(four_runs, call):
+    def listed(*arguments):
+        return [run["run_id"] for run in json.loads(call("runs", "--json", *arguments).out)["runs"]]
+
+    assert listed("--blessed") == ["run-1", "run-2", "run-4"]
+    assert listed("--status", "not-blessed") == ["run-3"]
+    assert listed("--pipeline", "roads") == []
+    assert listed("--sort", "mean_iou", "--limit", "1") == ["run-2"]
+    assert listed("--limit", "1") == ["run-4"]
+    assert listed("--since", "1h") == ["run-1", "run-2", "run-3", "run-4"]
+    assert listed("--since", "2999-01-01") == []
+
+
+def test_a_long_table_is_cut_and_says_so(history, writing, call):
+    history.add_runs([writing.PlannedRun(f"run-{index:03d}") for index in range(60)])
+    out = call("runs").out
+    assert "run-059" in out and "run-009" not in out
+    assert "50 of 60 runs; --limit 60 shows the rest" in out
+    assert len(json.loads(call("runs", "--json").out)["runs"]) == 60
+
+
+def test_show_explains_the_latest_run_by_default(four_runs, call):
+    out = call("show").out
+    for part in (
+        "run run-4 of boxes",
+        "changed since run run-3: trainer.learning_rate",
+        "mean IoU",
+        "gate passed",
+    ):
+        assert part in out
+    assert "DatasetSnapshot (cached, made by run run-2)" in out
+
+
+def test_show_prints_one_component_in_full(four_runs, call, writing):
+    out = call("show", "run-1", "--component", "evaluator").out
+    assert "x" * 100 in out.replace("\n", "").replace(" ", "").replace("│", "")
+    assert "Trainer" not in out.split("model")[0]
+    assert call("show", "run-1", "--component", "Tuner").status == 2
+
+
+def test_compare_prints_what_differs(four_runs, call):
+    out = call("compare", "run-1", "run-2").out
+    assert "configuration: the same" in out and "code: the same" in out and "environment: the same" in out
+    assert "mask changed: train/scene_001 (train)" in out
+    assert "trainer/b.py" in call("compare", "run-2", "run-3").out
+
+
+def test_lineage_prints_the_way_back_and_the_runs_forward(four_runs, call):
+    out = call("lineage", "boxes/3", "--all-images").out
+    assert (
+        out.index("Pusher")
+        < out.index("Trainer")
+        < out.index("DatasetSnapshot")
+        < out.index("4 train images")
+    )
+    assert all(f"images/train/scene_00{index}.png" in out for index in range(4))
+    forward = call("lineage", "train/scene_001").out
+    assert "pushed models trained on it: boxes/1, boxes/2, boxes/3" in forward
+
+
+def test_lineage_writes_pictures(four_runs, call, tmp_path):
+    svg, dot = tmp_path / "new" / "l.svg", tmp_path / "l.dot"
+    assert call("lineage", "boxes/1", "--svg", svg, "--dot", dot).status == 0
+    assert svg.read_text().startswith("<svg") and dot.read_text().startswith("digraph")
+    assert sorted(path.name for path in svg.parent.iterdir()) == ["l.svg"]
+
+
+def test_what_could_be_two_things_can_be_told_apart(history, writing, call):
+    pairs = (*writing.make_pairs(), ("1", "train", "i", "m"))
+    history.add_run(writing.PlannedRun("run-1", pairs=pairs))
+    assert json.loads(call("lineage", "1", "--json").out)["kind"] == "model"
+    assert json.loads(call("lineage", "1", "--as", "image", "--json").out)["kind"] == "image"
+    assert call("lineage", "run-1", "--as", "model").status == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("show", "nope"), "run nope: does not exist"),
+        (("show", "run"), "beginning of 4 runs"),
+        (("compare", "run-1"), "2 to 26"),
+        (("compare", "run-1", "run-1"), "named twice"),
+        (("lineage", "nope"), "no image in the data of any run"),
+        (("runs", "--sort", "accuracy"), "is no order of runs"),
+        (("runs", "--status", "done"), "is no state of a run"),
+        (("runs", "--since", "soon"), "is no time"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_is_a_sentence_and_status_2(four_runs, call, asked, says):
+    done = call(*asked)
+    assert (done.status, done.out) == (2, "")
+    assert says in done.err and "Traceback" not in done.err
+    assert json.loads(call(*asked, "--json").out)["status"] == "refused"
+
+
+@pytest.mark.parametrize(
+    "asked", [("runs",), ("show",), ("compare", "a", "b"), ("lineage", "a")], ids=" ".join
+)
+def test_a_workspace_without_runs_is_a_sentence(call, tmp_path, asked):
+    done = call(*asked, workspace=tmp_path / "nothing")
+    assert done.status == 2
+    assert "no run was recorded in this workspace" in done.err
+
+
+def test_schema_prints_a_command_s_schema(call):
+    assert json.loads(call("schema", "lineage").out) == schema_of("lineage")
+    assert call("schema", "init").status == 2
+
+
+@pytest.mark.slow
+def test_no_command_waits_for_tensorflow_or_tfx(four_runs):
+    script = (
+        "import sys\n"
+        "from pipeline import cli\n"
+        "for line in (['runs'], ['show', 'latest'], ['compare', 'run-1', 'run-2'], ['lineage', 'boxes/1'],\n"
+        "             ['lineage', 'train/scene_001']):\n"
+        f"    cli.app([*line, '--json', '-w', {str(four_runs.workspace)!r}], standalone_mode=False)\n"
+        "print({'tensorflow', 'tfx', 'apache_beam', 'keras'} & set(sys.modules), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert len(done.stdout.splitlines()) == 5
+    assert done.stderr.strip() == "set()"
