@@ -121,7 +121,13 @@ def run_program(name: str, scratch: Path, quick: bool) -> list[dict[str, Any]]:
     if failed or not output.exists():
         raise MeasurementFailedError(f"{name} failed:\n" + "".join(log[-40:]))
     messages.print(f"{name}: {time.monotonic() - started:.0f} s", highlight=False)
-    return list(json.loads(output.read_text()))
+    rows = list(json.loads(output.read_text()))
+    for row in rows:
+        numbers = (
+            f"{row['measured']:,.1f} {row['unit']}, {row['ratio']:.2f} of the limit's {row['limit']:,.1f}"
+        )
+        messages.print(f"  {row['name']}: {numbers}", highlight=False)
+    return rows
 
 
 def _follow(line: str, name: str, status: Status, log: list[str]) -> None:
