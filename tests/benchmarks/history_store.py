@@ -222,10 +222,19 @@ class HistoryStore:
         config.sqlite.filename_uri = str(workspace / "metadata.sqlite")
         config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         self.store = MetadataStore(config)
-        self._types: dict[tuple[str, str], int] = {}
+        self._types: dict[tuple[str, str], int] = self._read_types()
         self._contexts: dict[tuple[str, str], int] = {}
         self._facts: dict[str, str] = {}
         self._cache: dict[str, dict[str, _Made]] = {}
+
+    def register_types(self) -> None:
+        """Writes all types into an empty store: a copy of its file is where a test can start at once."""
+        for kind in ("pipeline", "pipeline_run", "node", "execution_cache"):
+            self._type("context", kind)
+        for node in NODES.values():
+            self._type("execution", node.type_name)
+            for type_name in node.outputs.values():
+                self._type("artifact", type_name)
 
     def add_run(self, run: PlannedRun) -> None:
         """Writes one run: its context, its components and what came of it."""
@@ -444,6 +453,17 @@ class HistoryStore:
     def served(self, run: PlannedRun) -> Path:
         """Returns the folder of the version that a run pushes."""
         return self.workspace / "serving" / run.configuration["name"] / str(run.version)
+
+    def _read_types(self) -> dict[tuple[str, str], int]:
+        return {
+            (kind, found.name): found.id
+            for kind, types in (
+                ("context", self.store.get_context_types()),
+                ("execution", self.store.get_execution_types()),
+                ("artifact", self.store.get_artifact_types()),
+            )
+            for found in types
+        }
 
     def _type(self, kind: str, name: str) -> int:
         if (kind, name) not in self._types:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import shutil
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +17,7 @@ from pipeline import tracking
 from pipeline.tracking import RunRecord
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+STARTED = time.time() - 60
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +33,21 @@ def writing() -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="session")
+def empty_store(writing: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that knows all types and holds nothing: registering them takes most of a small test's time."""
+    folder = tmp_path_factory.mktemp("empty")
+    writing.HistoryStore(folder).register_types()
+    return folder / "metadata.sqlite"
+
+
 @pytest.fixture
-def history(writing: ModuleType, tmp_path: Path) -> Any:
+def history(writing: ModuleType, empty_store: Path, tmp_path: Path) -> Any:
     """An empty history in a workspace."""
-    return writing.HistoryStore(tmp_path / "workspace")
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    shutil.copy(empty_store, workspace)
+    return writing.HistoryStore(workspace)
 
 
 @pytest.fixture
@@ -60,8 +75,12 @@ def four_runs(writing: ModuleType, history: Any) -> Any:
     configuration["trainer"]["learning_rate"] = 0.02
     mask, code = _change_mask(writing), {"data/a.py": "1" * 64, "trainer/b.py": "9" * 64}
     better = ((95, 5, 0), (20, 80, 0), (0, 0, 0))
-    history.add_run(plan("run-1", version=1))
-    history.add_run(plan("run-2", pairs=mask, version=2, matrix=better))
-    history.add_run(plan("run-3", pairs=mask, code=code, status="not blessed"))
-    history.add_run(plan("run-4", pairs=mask, code=code, configuration=configuration, version=3))
+    runs = [
+        plan("run-1", version=1),
+        plan("run-2", pairs=mask, version=2, matrix=better),
+        plan("run-3", pairs=mask, code=code, status="not blessed"),
+        plan("run-4", pairs=mask, code=code, configuration=configuration, version=3),
+    ]
+    # In one go, and a second apart: MLMD gives contexts that are written together one time.
+    history.add_runs([dataclasses.replace(run, started=STARTED + index) for index, run in enumerate(runs)])
     return history
