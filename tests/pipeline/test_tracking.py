@@ -103,6 +103,55 @@ def test_components_have_the_names_of_their_nodes_and_their_states(store):
     assert all(component.seconds >= 0 for component in components)
 
 
+def _put_named_execution(store: MetadataStore, run: int, node: str, class_name: str) -> None:
+    node_type = store.put_context_type(pb.ContextType(name=tracking.NODE_CONTEXT_TYPE))
+    (context,) = store.put_contexts([pb.Context(type_id=node_type, name=f"digits.{node}")])
+    execution_type = store.put_execution_type(pb.ExecutionType(name=f"types.{class_name}"))
+    (execution,) = store.put_executions(
+        [pb.Execution(type_id=execution_type, last_known_state=pb.Execution.COMPLETE)]
+    )
+    store.put_attributions_and_associations(
+        [], [pb.Association(context_id=c, execution_id=execution) for c in (run, context)]
+    )
+
+
+def test_two_components_of_one_class_are_told_apart(store):
+    config = {tracking.CONFIG_PROPERTY: json.dumps({"name": "digits"})}
+    run = _put_run(store, "r1", **config)
+    _put_named_execution(store, run, "Trainer", "Trainer")
+    _put_named_execution(store, run, "Evaluator.on_val", "Evaluator")
+    _put_named_execution(store, run, "Evaluator.on_test", "Evaluator")
+    assert [c.id for c in tracking.read_components(store, "r1")] == ["Trainer", "on_val", "on_test"]
+
+
+def test_a_run_that_another_program_recorded_has_the_pipeline_of_its_parent(store):
+    run = _put_run(store, "r1")
+    own = _put_run(store, "r2", **{tracking.CONFIG_PROPERTY: json.dumps({"name": "digits"})})
+    parent_type = store.put_context_type(pb.ContextType(name=tracking.PIPELINE_CONTEXT_TYPE))
+    (parent,) = store.put_contexts([pb.Context(type_id=parent_type, name="taxi")])
+    store.put_parent_contexts([pb.ParentContext(child_id=run, parent_id=parent)])
+    assert own != run
+    assert {record.run_id: record.pipeline for record in tracking.list_runs(store)} == {
+        "r1": "taxi",
+        "r2": "digits",
+    }
+
+
+def test_a_damaged_property_is_no_property(store):
+    _put_run(store, "r1", **{tracking.CONFIG_PROPERTY: "{", tracking.SUMMARY_PROPERTY: "[1]"})
+    record = tracking.read_run(store, "r1")
+    assert (record.pipeline, record.status) == ("", "interrupted")
+
+
+def test_the_configuration_is_kept_beside_the_record(store):
+    _put_run(
+        store, "r1", **{tracking.CONFIG_PROPERTY: json.dumps({"name": "digits", "trainer": {"epochs": 3}})}
+    )
+    record = tracking.read_run(store, "r1")
+    assert record.configuration["trainer"] == {"epochs": 3}
+    assert "configuration" not in record.to_json()
+
+
 def test_outputs_of_an_execution_are_found_by_key(store):
     run = _put_run(store, "r1")
     execution = _put_execution(store, run, "Trainer", pb.Execution.COMPLETE)
