@@ -31,7 +31,7 @@ from harness import PROGRESS_MARK  # noqa: E402
 
 from pipeline.describe_environment import describe_environment  # noqa: E402
 
-MEASUREMENTS = ("ingest", "training", "evaluation", "memory", "pipeline")
+MEASUREMENTS = ("ingest", "training", "evaluation", "memory", "history", "pipeline")
 
 messages = Console(stderr=True)
 
