@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from pipeline.lineage_tree import draw_runs, draw_tree
 from pipeline.tracking import RunRecord
 from pipeline.workspace import Workspace
 
-KINDS = ("model", "run", "image")
+_TABLE_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ def _write_pictures(document: LineageDocument, query: LineageQuery) -> list[Path
 
 def _parts(document: LineageDocument, all_images: bool) -> Iterator[RenderableType]:
     if document.kind == "image":
-        yield _sighting_table(document.sightings)
+        yield _sighting_table(document.sightings[-_TABLE_ROWS:])
+        if len(document.sightings) > _TABLE_ROWS:
+            yield f"the newest {_TABLE_ROWS} of {len(document.sightings)}; --json has all"
         yield from _summarise(document.sightings)
     else:
         yield draw_tree(document, all_images)
@@ -122,8 +124,8 @@ def _sighting_table(sightings: Sequence[Sighting]) -> Table:
 
 
 def _summarise(sightings: Sequence[Sighting]) -> Iterator[str]:
-    trained = sorted({one.pushed for one in sightings if one.trained and one.pushed})
-    served = sorted({one.pushed for one in sightings if one.trained and one.pushed and one.served})
+    trained = _sort_labels({one.pushed for one in sightings if one.trained and one.pushed})
+    served = _sort_labels({one.pushed for one in sightings if one.trained and one.pushed and one.served})
     runs = {
         split: len({one.run_id for one in sightings if one.split == split})
         for split in ("train", "val", "test")
@@ -133,3 +135,8 @@ def _summarise(sightings: Sequence[Sighting]) -> Iterator[str]:
     yield f"pushed models trained on it: {', '.join(trained) or 'none'}"
     if trained:
         yield f"still there: {', '.join(served) or 'none'}"
+
+
+def _sort_labels(labels: Iterable[str]) -> list[str]:
+    """Returns NAME/VERSION in the order of the versions."""
+    return sorted(labels, key=lambda label: (label.rpartition("/")[0], int(label.rpartition("/")[2])))

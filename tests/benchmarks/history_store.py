@@ -571,9 +571,9 @@ def write(path: Path, content: str) -> None:
     path.write_text(content)
 
 
-def write_many(workspace: Path, count: int) -> None:
+def write_many(workspace: Path, count: int, with_files: bool = False) -> None:
     """Writes a long history of two pipelines: now and then data, code or a setting changes."""
-    history = HistoryStore(workspace, with_files=False)
+    history = HistoryStore(workspace, with_files)
     plan = [plan_run(index) for index in range(count)]
     for start in range(0, count, 50):
         history.add_runs(plan[start : start + 50])
@@ -602,5 +602,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--files", action="store_true", help="write the artifacts' files, too")
     arguments = parser.parse_args()
-    write_many(arguments.workspace, arguments.runs)
+    write_many(arguments.workspace, arguments.runs, arguments.files)

@@ -136,6 +136,19 @@ def test_lineage_prints_the_way_back_and_the_runs_forward(four_runs, call):
     assert "pushed models trained on it: boxes/1, boxes/2, boxes/3" in forward
 
 
+def test_models_are_named_in_the_order_of_their_versions_and_long_tables_are_cut(history, writing, call):
+    runs = []
+    for index in range(60):
+        configuration = writing.make_configuration()
+        configuration["trainer"]["epochs"] = index + 1
+        runs.append(writing.PlannedRun(f"run-{index:02d}", configuration=configuration, version=index + 1))
+    history.add_runs(runs)
+    out = call("lineage", "train/scene_000").out
+    assert "run-59" in out and "run-09" not in out and "the newest 50 of 60" in out
+    (line,) = [line for line in out.splitlines() if line.startswith("pushed models trained on it")]
+    assert line.endswith(", ".join(f"boxes/{version}" for version in range(1, 61)))
+
+
 def test_lineage_writes_pictures(four_runs, call, tmp_path):
     svg, dot = tmp_path / "new" / "l.svg", tmp_path / "l.dot"
     assert call("lineage", "boxes/1", "--svg", svg, "--dot", dot).status == 0
