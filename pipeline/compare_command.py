@@ -58,7 +58,7 @@ def _parts(document: CompareDocument) -> Iterator[RenderableType]:
     names = {run.run_id: _LETTERS[index] for index, run in enumerate(document.runs)}
     for run in document.runs:
         yield (
-            f"[bold]{names[run.run_id]}[/] run {run.run_id} of {escape(run.pipeline)}: "
+            f"[bold]{names[run.run_id]}[/] run {escape(run.run_id)} of {escape(run.pipeline)}: "
             f"{mark_status(run.status)}; {format_time(run.started)}, {format_seconds(run.seconds)}"
         )
     yield from _draw_values("configuration", document.configuration, names)

@@ -117,8 +117,8 @@ def _sighting_table(sightings: Sequence[Sighting]) -> Table:
     for one in sightings:
         pushed = f"{one.pushed}{'' if one.served else ' (removed)'}" if one.pushed else ""
         table.add_row(
-            escape(one.image_id), one.split, one.run_id, escape(one.pipeline), format_time(one.started),
-            mark_status(one.status), "yes" if one.trained else "no", pushed,
+            escape(one.image_id), one.split, escape(one.run_id), escape(one.pipeline),
+            format_time(one.started), mark_status(one.status), "yes" if one.trained else "no", pushed,
         )  # fmt: skip
     return table
 

@@ -34,7 +34,7 @@ def draw_runs(document: LineageDocument) -> Table:
                 facts.get(f"{key}_fingerprint") for key in ("configuration", "code", "environment", "data")
             )
             table.add_row(
-                node.label,
+                escape(node.label),
                 escape(str(facts.get("pipeline", ""))),
                 format_time(float(str(facts.get("started", 0)))),
                 mark_status(str(facts.get("status", ""))),

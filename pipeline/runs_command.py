@@ -96,14 +96,14 @@ _RIGHT = frozenset({"duration", "pixel accuracy", "mean IoU", "version"})
 def _cells(row: RunWithChanges, split: str) -> dict[str, str]:
     metrics = row.metrics.get(split) or SplitMetrics()
     return {
-        "run": row.run_id,
-        "pipeline": row.pipeline,
+        "run": escape(row.run_id),
+        "pipeline": escape(row.pipeline),
         "started": format_time(row.started),
         "duration": format_seconds(row.seconds),
         "state": mark_status(row.status),
         "data": short(row.data_fingerprint),
         _CHANGES: escape(format_changes(row.changes)),
-        "split": split if row.metrics else "",
+        "split": escape(split) if row.metrics else "",
         "pixel accuracy": format_share(metrics.pixel_accuracy),
         "mean IoU": format_share(metrics.mean_iou),
         "blessed": {True: "yes", False: "no", None: ""}[row.blessed],

@@ -84,7 +84,7 @@ def _parts(document: ShowDocument) -> Iterator[RenderableType]:
         tree.add(_draw_component(component, full=False))
     yield tree
     yield (
-        f"[bold]run {run.run_id}[/] of {escape(run.pipeline)}: {mark_status(run.status)}; "
+        f"[bold]run {escape(run.run_id)}[/] of {escape(run.pipeline)}: {mark_status(run.status)}; "
         f"{format_time(run.started)}, {format_seconds(run.seconds)}"
     )
     if run.error:
@@ -119,7 +119,7 @@ def _component_table(components: Sequence[ComponentDocument]) -> Table:
     table.add_column("outputs made by run")
     for one in components:
         seconds = "" if one.seconds is None else f"{one.seconds:.1f}"
-        table.add_row(one.id, mark_status(one.state), seconds, one.reused_from or "")
+        table.add_row(escape(one.id), mark_status(one.state), seconds, escape(one.reused_from or ""))
     return table
 
 
@@ -187,7 +187,7 @@ def _draw_checks(document: ShowDocument) -> Iterator[str]:
 def _draw_component(component: ComponentDocument, full: bool) -> Tree:
     limit = 1_000_000 if full else 100
     reused = f", made by run {component.reused_from}" if component.reused_from else ""
-    tree = Tree(f"[bold]{component.id}[/] ({mark_status(component.state)}{reused})")
+    tree = Tree(f"[bold]{escape(component.id)}[/] ({mark_status(component.state)}{escape(reused)})")
     for kind, artifacts in (("in", component.inputs), ("out", component.outputs)):
         for key, found in artifacts.items():
             for artifact in found:

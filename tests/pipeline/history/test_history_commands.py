@@ -76,6 +76,18 @@ def test_runs_names_changes_metrics_and_versions(four_runs, call):
     assert " code " in lines["run-3"] and "not blessed" in lines["run-3"]
 
 
+def test_names_are_never_markup(history, writing, call):
+    pairs = (("[red]wicked[/]", "train", "i", "[/]m"), *writing.make_pairs())
+    history.add_run(writing.PlannedRun("[bold]r1", pairs=pairs, status="failed", error="[/] no [/red]"))
+    history.add_run(writing.PlannedRun("r2"))
+    assert "[bold]r1" in call("runs").out
+    shown = call("show", "[bold]").out
+    assert "[bold]r1" in shown and "[/] no [/red]" in shown
+    assert "removed: [red]wicked[/] (train)" in call("compare", "[bold]r1", "r2").out
+    assert "[bold]r1" in call("lineage", "[red]wicked[/]").out
+    assert "[red]wicked[/]" in call("lineage", "[bold]r1", "--all-images").out
+
+
 def test_runs_filters_and_sorts(four_runs, call):
     def listed(*arguments):
         return [run["run_id"] for run in json.loads(call("runs", "--json", *arguments).out)["runs"]]
