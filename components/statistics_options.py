@@ -21,5 +21,8 @@ def build_statistics_options(config: DataConfig, attributes: Iterable[str] = ())
         attributes: names of the image-level attributes.
     """
     return tfdv.StatsOptions(
-        schema=build_statistics_schema(config, attributes), experimental_filter_read_paths=True
+        schema=build_statistics_schema(config, attributes),
+        # By hundredths: the gate compares distributions by them.
+        num_quantiles_histogram_buckets=100,
+        experimental_filter_read_paths=True,
     )

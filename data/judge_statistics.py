@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 from data import features
+from data.compare_quantiles import quantile_distance
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 Check = Literal["schema", "split skew", "drift"]
@@ -48,7 +49,7 @@ class Distance:
         check: ``split skew``: from the train split; ``drift``: from the served model's data.
         split: whose distribution.
         feature: the key of ``data.features``.
-        kind: ``Jensen-Shannon`` (bits) or ``L-infinity``.
+        kind: ``Jensen-Shannon`` (bits), ``Kolmogorov-Smirnov`` or ``L-infinity``.
         value: from 0, the same, to 1, nothing in common.
         limit: the largest that passes.
     """
@@ -131,7 +132,8 @@ def measure_split_skew(statistics: Mapping[str, Statistics], schema: schema_pb2.
         if split != "train" and train is not None and comparable(train, of_split):
             anomalies = tfdv.validate_statistics(train, schema, serving_statistics=of_split)
             for info in anomalies.drift_skew_info:
-                yield from _distances("split skew", split, info.path, info.skew_measurements)
+                measured = _distances("split skew", split, info.path, info.skew_measurements)
+                yield from (_confirm(distance, of_split, train) for distance in measured)
 
 
 def measure_drift(train: Statistics, earlier: Statistics, schema: schema_pb2.Schema) -> Iterator[Distance]:
@@ -143,7 +145,8 @@ def measure_drift(train: Statistics, earlier: Statistics, schema: schema_pb2.Sch
     if comparable(train, earlier):
         anomalies = tfdv.validate_statistics(train, schema, previous_statistics=earlier)
         for info in anomalies.drift_skew_info:
-            yield from _distances("drift", "train", info.path, info.drift_measurements)
+            measured = _distances("drift", "train", info.path, info.drift_measurements)
+            yield from (_confirm(distance, train, earlier) for distance in measured)
 
 
 def comparable(one: Statistics, other: Statistics) -> bool:
@@ -171,6 +174,15 @@ def _distances(
     for found in measurements:
         kind = _KINDS.get(found.type, "distance")
         yield Distance(check, split, path.step[-1], kind, found.value, found.threshold)
+
+
+def _confirm(distance: Distance, one: Statistics, other: Statistics) -> Distance:
+    """Takes the distance by quantiles where it is the smaller: histograms overstate what one value does."""
+    first, second = find_feature(one, distance.feature), find_feature(other, distance.feature)
+    by_quantiles = quantile_distance(first, second) if first and second else None
+    if by_quantiles is None or by_quantiles >= distance.value:
+        return distance
+    return replace(distance, kind="Kolmogorov-Smirnov", value=by_quantiles)
 
 
 def _note_small_splits(statistics: Mapping[str, Statistics], served: Statistics | None) -> Iterator[str]:

@@ -23,6 +23,15 @@ PRESETS = Path(__file__).parent / "presets"
 _MAX_CONFIG_BYTES = 10_000_000
 
 
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that also takes 1e-4 for a number, which YAML 1.1 takes for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 class PipelineConfig(FrozenModel):
     """Every section; each is owned by the package that uses it."""
 
@@ -94,12 +103,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise RefusedError([Problem(str(path), reason, remedy, "config_unreadable")]) from None
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
             # A few nested aliases can stand for gigabytes.
             raise RefusedError(
                 [Problem(str(path), "uses YAML aliases (*name)", "Write the values out", "config_alias")]
             )
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         what = "is not valid YAML: " + " ".join(str(error).split())
         raise RefusedError([Problem(str(path), what, "Mend the syntax there", "config_syntax")]) from None
@@ -117,7 +126,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
             [Problem(f"--set {override}", "is not of the form key.sub=value", "Write e.g. trainer.epochs=20")]
         )
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
         raise RefusedError([Problem(f"--set {override}", "the value is not YAML", "Quote it")]) from None
     *parents, last = key.split(".")

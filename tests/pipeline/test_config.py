@@ -88,6 +88,14 @@ def test_overrides_reach_nested_keys_and_list_items(tree, write_yaml):
     assert config.evaluation.gates.floors == {"iou/crack": 0.5}
 
 
+@pytest.mark.parametrize("text", ["1e-4", "1E-4", "1.0e-4", "0.0001"])
+def test_numbers_may_have_exponents_without_a_point(tree, write_yaml, text):
+    path = write_yaml(tree)
+    assert load_config(path, [f"trainer.learning_rate={text}"]).trainer.learning_rate == 1e-4
+    path.write_text(path.read_text() + f"trainer: {{learning_rate: {text}}}\n")
+    assert load_config(path).trainer.learning_rate == 1e-4
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [
