@@ -7,9 +7,11 @@ against the same and a single other one are 1.0 apart. Quantiles do not move for
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-Bucket = statistics_pb2.Histogram.Bucket
+Bucket: TypeAlias = Any  # statistics_pb2.Histogram.Bucket, which has no types
 
 
 def quantile_distance(
