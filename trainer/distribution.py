@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import tensorflow as tf
@@ -69,6 +70,23 @@ def make_strategy(devices: int | Literal["auto"]) -> tf.distribute.Strategy:
         RefusedError: there are fewer devices than asked for.
     """
     return tf.distribute.MirroredStrategy(list_training_devices(devices))
+
+
+def refuse_uneven_batches(batch_size: int, devices: Sequence[str]) -> None:
+    """Checks that the global batch divides evenly among the devices.
+
+    Raises:
+        RefusedError: it does not.
+    """
+    if batch_size % len(devices):
+        fitting = max(1, round(batch_size / len(devices))) * len(devices)
+        problem = Problem(
+            "trainer.batch_size",
+            f"is {batch_size}, which does not divide evenly among {len(devices)} devices",
+            f"Set it to a multiple of {len(devices)}, {fitting} for one",
+            "uneven_batches",
+        )
+        raise RefusedError([problem])
 
 
 def _refuse(what: str, remedy: str, code: str) -> RefusedError:

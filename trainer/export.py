@@ -11,7 +11,7 @@ other hardware than it was trained on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -52,7 +52,12 @@ class ServedModel(tf.Module):
         # The variables are what is saved. The Keras object stays out of the SavedModel: it would add
         # functions of its own, which nobody calls.
         self.weights = [weight.value for weight in network.weights]
-        self._predict: Callable[[Any], Any] = lambda images: network(images, training=False)
+        strings = tf.TensorSpec([None], tf.string)
+        frames = tf.TensorSpec([None, transform.height_px, transform.width_px, 3], tf.float32)
+        # Traced once each, and called by every signature: tracing is most of an export's time.
+        self._predict = _compile(lambda images: network(images, training=False), frames)
+        self._predict_encoded = _compile(self._prepare_and_predict, strings)
+        self._serve_encoded = _compile(self._predict_and_encode, strings)
         self._num_classes = num_classes
         self._data = data.model_copy()
         self._height_px, self._width_px = transform.height_px, transform.width_px
@@ -69,12 +74,7 @@ class ServedModel(tf.Module):
             ``mean_confidence``: float32 [batch], the mean over the pixels of the probability of the
             predicted class.
         """
-        logits, sizes = self._predict_encoded(image_bytes)
-        masks, confidences = tf.map_fn(
-            self._encode_mask,
-            (logits, sizes),
-            fn_output_signature=(tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)),
-        )
+        masks, confidences = self._serve_encoded(image_bytes)
         return {"mask_png_bytes": masks, "mean_confidence": confidences}
 
     def serve_tensor(self, image_tensor: Any) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class ServedModel(tf.Module):
 
         def trace(method: Any, name: str, spec: tf.TensorSpec) -> Any:
             spec = tf.TensorSpec(spec.shape, spec.dtype, name=name)
-            return tf.function(method, input_signature=[spec]).get_concrete_function()
+            return _compile(method, spec).get_concrete_function()
 
         return {
             "serving_default": trace(self.serve_images, "image_bytes", strings),
@@ -144,7 +144,15 @@ class ServedModel(tf.Module):
             "evaluate": trace(self.evaluate, "examples", strings),
         }
 
-    def _predict_encoded(self, image_bytes: Any) -> tuple[Any, Any]:
+    def _predict_and_encode(self, image_bytes: Any) -> tuple[Any, Any]:
+        """Returns PNGs of class ids, string [batch], and mean confidences, float32 [batch]."""
+        return tf.map_fn(
+            self._encode_mask,
+            self._predict_encoded(image_bytes),
+            fn_output_signature=(tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)),
+        )
+
+    def _prepare_and_predict(self, image_bytes: Any) -> tuple[Any, Any]:
         """Returns logits [batch, height, width, classes] and the images' own sizes, int32 [batch, 2]."""
         frame = tf.TensorSpec([self._height_px, self._width_px, 3], tf.float32)
         frames, sizes = tf.map_fn(self._prepare, image_bytes, fn_output_signature=(frame, _SIZE))
@@ -175,6 +183,11 @@ class ServedModel(tf.Module):
         return count_pixels(
             mask[tf.newaxis], prediction[tf.newaxis], self._num_classes, self._data.ignore_id
         )[0]
+
+
+def _compile(function: Any, spec: tf.TensorSpec) -> Any:
+    """Compiles a function of one tensor. No Python control flow depends on tensors: nothing to convert."""
+    return tf.function(function, input_signature=[spec], autograph=False)
 
 
 def export_model(

@@ -116,6 +116,8 @@ def make_train_function(
         compute_class_weights(config.class_weighting, statistics.class_pixels, statistics.class_image_pixels)
     )
 
+    # Only the loop over steps needs autograph; converting the network's layers would double the tracing.
+    @tf.autograph.experimental.do_not_convert
     def step_on_replica(batch: Any, learning_rate: Any) -> Any:
         trained = [weight.value for weight in learner.model.trainable_variables]
         with tf.GradientTape() as tape:
@@ -158,7 +160,7 @@ def make_count_function(learner: Learner, num_classes: int, ignore_id: int) -> C
         prediction = tf.argmax(learner.model(batch["image"], training=False), axis=-1, output_type=tf.int32)
         return tf.reduce_sum(count_pixels(batch["mask"], prediction, num_classes, ignore_id), axis=0)
 
-    @tf.function
+    @tf.function(autograph=False)
     def count_batch(batch: Any) -> Any:
         return learner.strategy.reduce(
             "SUM", learner.strategy.run(count_on_replica, args=(batch,)), axis=None
@@ -178,10 +180,13 @@ def measure_split(
 
 
 def distribute(strategy: tf.distribute.Strategy, dataset: Any) -> Any:
-    """Shares a data set's batches out among the devices; one device needs no sharing."""
-    return (
-        dataset if strategy.num_replicas_in_sync == 1 else strategy.experimental_distribute_dataset(dataset)
-    )
+    """Shares a data set's batches out among the devices, and brings them there ahead of time.
+
+    One CPU device needs neither.
+    """
+    devices = strategy.extended.worker_devices
+    is_one_cpu = len(devices) == 1 and tf.DeviceSpec.from_string(devices[0]).device_type == "CPU"
+    return dataset if is_one_cpu else strategy.experimental_distribute_dataset(dataset)
 
 
 def _apply_gradients(learner: Learner, gradients: Any, learning_rate: Any) -> None:

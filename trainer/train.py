@@ -19,12 +19,15 @@ from data.read_transformed import DatasetStatistics, read_statistics
 from trainer.checkpoints import Checkpoints, TrainingRecord
 from trainer.config import TrainerConfig
 from trainer.confusion_matrix import compute_metrics
-from trainer.distribution import list_training_devices, make_strategy
+from trainer.distribution import list_training_devices, make_strategy, refuse_uneven_batches
 from trainer.history import ScalarWriter, replace_nan, write_history, write_summary
 from trainer.learner import distribute, make_count_function, make_learner, make_train_function, measure_split
 from trainer.pace import Pacer, TimeBudget
 from trainer.precision import detect_precision
 from trainer.schedule import learning_rate_at
+
+# Epochs of a small data set are shorter than it takes to save one.
+SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
 
 class TrainingDivergedError(RuntimeError):
@@ -102,6 +105,7 @@ class _Loop:
         config = job.trainer
         self.statistics = read_statistics(job.train_patterns)
         self.devices = list_training_devices(config.devices)
+        refuse_uneven_batches(config.batch_size, self.devices)
         self.precision = detect_precision(config.precision, self.devices)
         self.learner = make_learner(
             config, len(job.class_names), self.statistics, make_strategy(config.devices), self.precision
@@ -111,6 +115,7 @@ class _Loop:
         self.checkpoints = Checkpoints(job.checkpoint_dir, self.learner, self.record)
         self.resumed_from_epoch = self.record.epochs if self.checkpoints.restore_last() else None
         self._shown_steps = 0.0
+        self._saved_at_seconds = self.record.seconds
         self._budget = TimeBudget(
             config.max_minutes * 60 if config.max_minutes else None, self.record.seconds
         )
@@ -127,7 +132,7 @@ class _Loop:
         count_batch = make_count_function(learner, len(job.class_names), job.data.ignore_id)
         scalars = ScalarWriter(job.log_dir)
         with current().stage("train", total=self.total_steps) as stage:
-            while self.record.epochs < job.trainer.epochs and not self._budget.is_spent():
+            while not self._is_done():
                 entry = self._run_epoch(train_steps, iterator, stage)
                 if validation_set is not None and self._is_validated():
                     entry["val"] = self._validate(count_batch, validation_set)
@@ -217,6 +222,11 @@ class _Loop:
             "images_per_second": round((step - first_step) * config.batch_size / seconds, 2),
         }
 
+    def _is_done(self) -> bool:
+        """Whether epochs or time are over; however short the time, there is one step at least."""
+        epochs = self.record.epochs
+        return epochs >= self.job.trainer.epochs or (epochs > 0 and self._budget.is_spent())
+
     def _is_validated(self) -> bool:
         config, epoch = self.job.trainer, self.record.epochs + 1
         is_last = epoch == config.epochs or self._budget.is_spent()
@@ -240,12 +250,15 @@ class _Loop:
         return metrics
 
     def _finish_epoch(self, entry: dict[str, Any], scalars: ScalarWriter) -> None:
-        """Records the epoch and saves the state, so that a killed training goes on from here."""
+        """Records the epoch; saves the state now and then, so that a killed training goes on from there."""
         scalars.write(entry)
         self.record.epochs += 1
         self.record.seconds = self._budget.elapsed_seconds()
         self.record.history.append(replace_nan(entry))
-        self.checkpoints.save_last()
+        is_last = self.record.epochs == self.job.trainer.epochs or self._budget.is_spent()
+        if is_last or self.record.seconds - self._saved_at_seconds >= SECONDS_BETWEEN_CHECKPOINTS:
+            self.checkpoints.save_last()
+            self._saved_at_seconds = self.record.seconds
         write_history(self.job.log_dir, self.record.history)
 
     def _progress(self) -> float:

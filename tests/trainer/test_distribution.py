@@ -11,7 +11,12 @@ import pytest
 import tensorflow as tf
 
 from data.errors import RefusedError
-from trainer.distribution import list_training_devices, make_strategy, set_logical_cpus
+from trainer.distribution import (
+    list_training_devices,
+    make_strategy,
+    refuse_uneven_batches,
+    set_logical_cpus,
+)
 
 SCRIPT = Path(__file__).with_name("two_devices.py")
 
@@ -68,3 +73,9 @@ def test_logical_devices_after_the_start_are_refused() -> None:
 def test_setting_what_is_set_does_nothing() -> None:
     tf.constant(0)
     set_logical_cpus(len(tf.config.list_logical_devices("CPU")))
+
+
+def test_batches_that_do_not_divide_are_refused() -> None:
+    refuse_uneven_batches(8, ["GPU:0", "GPU:1"])
+    with pytest.raises(RefusedError, match=r"trainer\.batch_size: is 10.*among 4 devices.*multiple of 4, 8"):
+        refuse_uneven_batches(10, [f"GPU:{index}" for index in range(4)])

@@ -55,6 +55,7 @@ def test_a_tiny_network_learns_four_images_by_heart(make_job: MakeJob) -> None:
         val_count=0,
         batch_size=4,
         epochs=150,
+        validate_every_epochs=50,
         learning_rate=1e-2,
         model=ModelConfig(width=8, head="fcn4s", dropout=0.0),
     )
@@ -79,6 +80,7 @@ def test_same_seed_same_weights_other_seed_others(make_job: MakeJob) -> None:
 def test_killed_training_goes_on_as_if_it_had_not_been(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, settings: dict
 ) -> None:
+    monkeypatch.setattr(train_module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     settings = {"epochs": 4, "seed": 1, **settings}
     expected = weights_of(make_job(name="whole", **settings))
     job = make_job(name="killed", **settings)
@@ -169,7 +171,14 @@ def test_smaller_data_set_than_a_batch_trains(make_job: MakeJob) -> None:
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains(make_job: MakeJob, precision: str) -> None:
-    job = make_job(train_count=4, batch_size=4, epochs=30, learning_rate=1e-2, precision=precision)
+    job = make_job(
+        train_count=4,
+        batch_size=4,
+        epochs=30,
+        validate_every_epochs=30,
+        learning_rate=1e-2,
+        precision=precision,
+    )
     result = train(job)
     assert result.summary["precision"]["policy"] == precision
     assert result.history[-1]["loss"] < 0.7 * result.history[0]["loss"]
