@@ -20,7 +20,7 @@ from pipeline.workspace import Workspace
 
 TABLE_ROWS = 50
 """Runs in a table, unless --limit says otherwise; --json has no such limit."""
-_WIDE = 130
+_WIDE = 145
 """Characters of a terminal with room for all columns."""
 
 
@@ -70,17 +70,25 @@ def _table(rows: Sequence[RunWithChanges], splits: Sequence[str]) -> Table:
     """Returns the table; where there is little room, what can be done without is left out."""
     wide = console.answers.width >= _WIDE
     cells = [_cells(row, split) for row, split in zip(rows, splits, strict=True)]
-    several = len({row.pipeline for row in rows}) > 1
-    columns = [c for c in _COLUMNS if (wide or c not in _ONLY_WIDE) and (several or c != "pipeline")]
+    left_out = set() if wide else set(_ONLY_WIDE)
+    if len({row.pipeline for row in rows}) == 1:
+        left_out.add("pipeline")
+    if len(named := {cell["split"] for cell in cells} - {""}) == 1:
+        left_out.add("split")
+    columns = [column for column in _COLUMNS if column not in left_out]
     table = Table(header_style="bold")
+    if "split" in left_out and named:
+        table.caption, table.caption_justify = f"metrics on {escape(named.pop())}", "left"
     for column in columns:
         table.add_column(
-            column,
+            _HEADINGS.get(column, column),
             justify="right" if column in _RIGHT else "left",
-            no_wrap=column not in (_CHANGES, "pipeline"),
+            no_wrap=column != _CHANGES,
+            overflow="fold",
+            min_width=18 if column == _CHANGES else None,
         )
-    for row in cells:
-        table.add_row(*(row[column] for column in columns))
+    for cell in cells:
+        table.add_row(*(cell[column] for column in columns))
     return table
 
 
@@ -90,6 +98,7 @@ _COLUMNS = (
     "split", "pixel accuracy", "mean IoU", "blessed", "version",
 )  # fmt: skip
 _ONLY_WIDE = frozenset({"started", "duration", "data", "split", "pixel accuracy", "blessed"})
+_HEADINGS = {_CHANGES: "changed since\nthe run before", "pixel accuracy": "pixel\naccuracy"}
 _RIGHT = frozenset({"duration", "pixel accuracy", "mean IoU", "version"})
 
 

@@ -174,7 +174,7 @@ def _draw_checks(document: ShowDocument) -> Iterator[str]:
         for found in gate.findings:
             images = f" ({', '.join(found.image_ids)})" if found.image_ids else ""
             yield escape(
-                f"  {found.check}: {found.feature or 'examples'} in {found.split} {found.what}{images}"
+                f"  {found.check}: {found.feature or 'examples'} in {found.split}: {found.what}{images}"
             )
         yield from (escape(f"  {note}") for note in gate.notes)
     if (smoke := document.smoke_test) is not None:

@@ -41,6 +41,7 @@ def journey(tmp_path_factory, make_boxes, write_config):
         },
         # Whatever comes out of two epochs is pushed: here it is the history that is tested.
         evaluation={"gates": {"floors": {"mean_iou": 0.0}, "max_drop": {"mean_iou": 1.0}}},
+        data_gate={"max_drift": None},
     )
     return folder
 
