@@ -103,7 +103,8 @@ def draw_transforms(
     """Makes one transform an example, for ``warp_batch``.
 
     Scales are uniform in their logarithm, angles and places uniform. A window that is smaller than the
-    content lies anywhere inside of it; a larger one has all of the content anywhere inside.
+    content lies anywhere inside of it; a larger one has all of the content anywhere inside. A shift widens
+    that room on all sides.
 
     Args:
         draws: float32 [batch, 6], uniform in -1 to 1: scale, rotation, place downwards, place across,
@@ -119,8 +120,10 @@ def draw_transforms(
     low, high = math.log(config.scale_min), math.log(config.scale_max)
     step = tf.exp(-(low + (high - low) * (draws[:, 0] + 1) / 2))
     angle = draws[:, 1] * math.radians(config.rotation_degrees)
-    centre_y = content[:, 0] / 2 + draws[:, 2] * tf.abs(content[:, 0] - height * step) / 2
-    centre_x = content[:, 1] / 2 + draws[:, 3] * tf.abs(content[:, 1] - width * step) / 2
+    room_y = tf.abs(content[:, 0] - height * step) / 2 + config.shift * height * step
+    room_x = tf.abs(content[:, 1] - width * step) / 2 + config.shift * width * step
+    centre_y = content[:, 0] / 2 + draws[:, 2] * room_y
+    centre_x = content[:, 1] / 2 + draws[:, 3] * room_x
     flip_y = tf.where(draws[:, 4] < 0, -1.0 if config.flip_vertical else 1.0, 1.0)
     flip_x = tf.where(draws[:, 5] < 0, -1.0 if config.flip_horizontal else 1.0, 1.0)
     cos, sin = tf.cos(angle) * step, tf.sin(angle) * step
@@ -190,7 +193,7 @@ def change_colours(images: tf.Tensor, config: AugmentConfig, draws: tf.Tensor) -
 
 
 def _moves(config: AugmentConfig, height: int, width: int) -> bool:
-    is_still = config.scale_min == config.scale_max == 1 and config.rotation_degrees == 0
+    is_still = config.scale_min == config.scale_max == 1 and config.rotation_degrees == config.shift == 0
     is_flipped = config.flip_horizontal or config.flip_vertical
     crops = (config.crop_height_px or height, config.crop_width_px or width) != (height, width)
     return is_flipped or crops or not is_still

@@ -128,6 +128,8 @@ class AugmentConfig(FrozenModel):
     scale_min: float = Field(0.75, gt=0, le=10)
     scale_max: float = Field(1.5, gt=0, le=10)
     rotation_degrees: float = Field(5.0, ge=0, le=180)
+    shift: float = Field(0.0, ge=0, le=0.5)
+    """How far images move beyond the room that scale and crop leave, as a share of the frame's sides."""
     flip_horizontal: bool = True
     flip_vertical: bool = False
     crop_height_px: int | None = Field(None, ge=8, le=8192)

@@ -198,6 +198,27 @@ def test_windows_keep_to_what_a_letterboxed_example_shows() -> None:
     np.testing.assert_array_equal(find_labelled_size(tf.constant(holes), VOID), [[6, 5]])
 
 
+def test_shifts_are_copies_moved_as_far_as_they_may_and_no_further() -> None:
+    masks = make_masks(200, 8, 12)
+    config = make_config(shift=0.25)
+    images, shifted = augment_batch(
+        tf.constant(as_images(masks)), tf.constant(masks), config, tf.constant([1, 2]), VOID, FILL
+    )
+    seen = set()
+    padded = np.pad(masks, ((0, 0), (2, 2), (3, 3)), constant_values=VOID)
+    for image, mask, source in zip(images.numpy(), shifted.numpy(), padded, strict=True):
+        np.testing.assert_array_equal(image[..., 0], mask)
+        places = [
+            (down, across)
+            for down in range(5)
+            for across in range(7)
+            if np.array_equal(source[down : down + 8, across : across + 12], mask)
+        ]
+        assert len(places) == 1
+        seen |= set(places)
+    assert len(seen) == 5 * 7
+
+
 def test_transforms_scale_about_the_windows_middle_within_their_ranges() -> None:
     config = make_config(scale_min=0.5, scale_max=2, rotation_degrees=30)
     rng = np.random.default_rng(0)
