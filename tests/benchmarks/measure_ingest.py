@@ -23,6 +23,7 @@ _TARGET = 0.6
 _SMALL_SHARE = 0.2
 _CAMVID = """
 name: camvid
+transform: {{height_px: 360, width_px: 480}}
 data:
   root: /nowhere
   layout: camvid
