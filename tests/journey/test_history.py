@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytestmark = [pytest.mark.slow, pytest.mark.journey, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.journey,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(
+        not os.environ.get("DECONVFLOW_LONG_TESTS"), reason="takes minutes; set DECONVFLOW_LONG_TESTS=1"
+    ),
+]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _NOTHING = {"configuration": [], "code": [], "data": {}, "environment": []}
