@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
+
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
@@ -50,7 +54,23 @@ def execute(config: PipelineConfig, workspace: Workspace, run_id: str) -> None:
     if isinstance(config.trainer.devices, int) and config.trainer.devices > 1:
         # TensorFlow divides the CPU only before the first operation of the process.
         set_logical_cpus(config.trainer.devices)
-    LocalDagRunner().run_with_ir(compile_dag(config, workspace, run_id))
+    with hide_command_line():
+        LocalDagRunner().run_with_ir(compile_dag(config, workspace, run_id))
+
+
+@contextlib.contextmanager
+def hide_command_line() -> Iterator[None]:
+    """Shows TFX a command line without arguments.
+
+    Its Beam components give this process' own arguments to absl as soon as the pipeline has Beam
+    arguments, and absl would take our `-v` for its verbosity.
+    """
+    arguments = sys.argv
+    sys.argv = arguments[:1]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
 
 
 def compile_dag(config: PipelineConfig, workspace: Workspace, run_id: str) -> pipeline_pb2.Pipeline:

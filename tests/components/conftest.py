@@ -233,3 +233,9 @@ def _build_module(offset: int) -> Any:
             return {"confusion_matrix": matrices}
 
     return SmallModel()
+
+
+@pytest.fixture(autouse=True)
+def hide_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TFX hands the process' arguments to absl, which takes pytest's `-v` for its own."""
+    monkeypatch.setattr(sys, "argv", sys.argv[:1])
