@@ -1,4 +1,8 @@
-"""RunReport: the last node of the DAG, one self-contained page that explains the run."""
+"""RunReport: the last node of the DAG, one self-contained page that explains the run.
+
+It knows what the components of its run handed on. What the metadata store alone knows (who made what in
+which run, what the whole run came to) is added when the run is over, from ``images.json`` and the store.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,24 @@ from tfx.utils import path_utils
 from components.artifact_types import DataGateReport, RunReportPage
 from components.report.choose_images import MAX_RANKED
 from components.report.collect_facts import RunSources, collect_facts
+from components.report.keep_images import write_images
+from components.report.lineage import MadeArtifact
 from components.report.render_report import fingerprint_templates, render_report
 
 _PUSHED_STRINGS = ("pushed_version", "pushed_destination")
 
 
+_MAKERS = {
+    "pushed_model": "Pusher",
+    "blessing": "Evaluator",
+    "model": "Trainer",
+    "examples": "SegmentationExampleGen",
+}
+"""The component that makes each input on the way back to the images, as the DAG has it."""
+
+
 class Executor(base_executor.BaseExecutor):
-    """Writes ``index.html``."""
+    """Writes ``index.html`` and, for pages made later, ``images.json``."""
 
     def Do(  # noqa: N802 - TFX's name
         self,
@@ -40,9 +55,11 @@ class Executor(base_executor.BaseExecutor):
         """
         run_id = (self._context.pipeline_run_id if self._context else None) or ""
         sources = find_sources(input_dict, json.loads(exec_properties["pipeline_config"]), run_id)
-        page = render_report(collect_facts(sources, exec_properties.get("max_ranked_images")))
+        facts = collect_facts(sources, exec_properties.get("max_ranked_images"))
         report = artifact_utils.get_single_instance(output_dict["report"])
-        _write_page(Path(report.uri) / RunReportPage.FILE_NAME, page)
+        if facts.images is not None:
+            write_images(Path(report.uri), facts.images)
+        _write_page(Path(report.uri) / RunReportPage.FILE_NAME, render_report(facts))
 
 
 def find_sources(
@@ -70,7 +87,25 @@ def find_sources(
         },
         pushed_model=folders.get("pushed_model"),
         pushed=_pushed_properties(pushed) if pushed is not None else None,
+        made=_describe_made(first),
     )
+
+
+def _describe_made(first: Mapping[str, types.Artifact]) -> dict[str, MadeArtifact]:
+    """Returns what is known here of the way back to the images."""
+    made = {
+        key: MadeArtifact(uri=first[key].uri, maker=maker) for key, maker in _MAKERS.items() if key in first
+    }
+    if "pushed_model" in made:
+        pushed = _pushed_properties(first["pushed_model"])
+        facts = {"Version": str(pushed["pushed_version"] or "") if pushed["pushed"] else ""}
+        made["pushed_model"] = MadeArtifact(
+            uri=str(pushed["pushed_destination"] or ""), maker=_MAKERS["pushed_model"], facts=facts
+        )
+    if "examples" in made:
+        files = [str(path) for path in sorted(fileio.glob(f"{first['examples'].uri}/*/*"))]
+        made["examples"] = MadeArtifact(uri=first["examples"].uri, maker=_MAKERS["examples"], files=files)
+    return made
 
 
 def _split_folders(artifact: types.Artifact | None) -> dict[str, str]:

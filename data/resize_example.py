@@ -6,6 +6,8 @@ image, its mask and its prediction stay aligned whatever the sizes (what ``tf.im
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from data.decode_image import BitDepth
@@ -98,14 +100,50 @@ def restore_logits(logits: tf.Tensor, native_height: tf.Tensor, native_width: tf
     Returns:
         float32 [native_height, native_width, classes]: the valid area, resized bilinearly.
     """
-    height, width, classes = logits.shape
+    return restore_rows(logits, native_height, native_width, 0, native_height)
+
+
+def restore_rows(
+    logits: tf.Tensor,
+    native_height: int | tf.Tensor,
+    native_width: int | tf.Tensor,
+    first_row: int | tf.Tensor,
+    row_count: int | tf.Tensor,
+) -> tf.Tensor:
+    """Returns some rows of what ``restore_logits`` returns: float32 [row_count, native_width, classes].
+
+    At the size of a large photograph logits are far larger than the photograph itself; who takes them in
+    bands of rows never holds them all. Rows beyond the image are 0.
+    """
+    height, width, _ = logits.shape
     if height is None or width is None:
-        raise ValueError("restore_logits needs logits of a static working size")
+        raise ValueError("restoring needs logits of a static working size")
     rows, columns = content_size(native_height, native_width, height, width)
-    restored = tf.image.resize(
-        logits[:rows, :columns], tf.stack([native_height, native_width]), antialias=True
-    )
-    return tf.ensure_shape(restored, [None, None, classes])
+    scale = [native_height / rows, native_width / columns]
+    return resize_window(logits[:rows, :columns], scale, [-first_row, 0], [row_count, native_width])
+
+
+def resize_window(values: tf.Tensor, scale: Any, offset: Any, size: Any) -> tf.Tensor:
+    """Resizes as ``tf.image.resize`` does (bilinear, antialiased), and returns a window of the result.
+
+    Args:
+        values: float32 [height, width, channels].
+        scale: new pixels an old one, vertically and horizontally.
+        offset: where the old origin lies in the window, in new pixels.
+        size: of the window, in new pixels.
+
+    Returns:
+        float32 [height, width, channels] of the window's size.
+    """
+    window = tf.raw_ops.ScaleAndTranslate(
+        images=values[tf.newaxis],
+        size=tf.stack([tf.cast(side, tf.int32) for side in size]),
+        scale=tf.stack([tf.cast(factor, tf.float32) for factor in scale]),
+        translation=tf.stack([tf.cast(side, tf.float32) for side in offset]),
+        kernel_type="triangle",
+        antialias=True,
+    )[0]
+    return tf.ensure_shape(window, [None, None, values.shape[-1]])
 
 
 def nearest_pixels(length: tf.Tensor, to_length: tf.Tensor) -> tf.Tensor:

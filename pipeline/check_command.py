@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -18,6 +17,7 @@ from data.errors import Problem
 from data.recognise_dataset import Proposal, recognise_dataset
 from data.wording import count
 from pipeline import console
+from pipeline.command_documents import CheckDocument, RecognisedDocument
 
 EXIT_DONE, EXIT_REFUSED = 0, 2
 _MOST_SIZES = 3
@@ -45,7 +45,8 @@ def run_check(source: DataConfig | Path | str, as_json: bool, required_splits: C
         proposal = recognise_dataset(str(source), limit=None)
         report = proposal.report
     if as_json:
-        print(json.dumps(proposal.to_json() if proposal else report.to_json()))
+        document = RecognisedDocument(**proposal.to_json()) if proposal else CheckDocument(**report.to_json())
+        print(document.model_dump_json())
     else:
         print_report(report, proposal)
     print_problems(report.problems, report.root)

@@ -28,6 +28,15 @@ WorkspaceOption = Annotated[
         "--workspace", "-w", envvar="DECONVFLOW_WORKSPACE", help="Folder of metadata, models and reports."
     ),
 ]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar="DECONVFLOW_METADATA_STORE",
+        help="Address of the metadata store, where it is not the workspace's own: sqlite:///file, "
+        "mysql://user@host/database, postgresql://user@host/database or grpc://host:port.",
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
 ]
@@ -47,10 +56,14 @@ def run(
     ] = "digits",
     override: SetOption = None,
     workspace: WorkspaceOption = Path("workspace"),
+    store: StoreOption = None,
     beam: Annotated[
         list[str] | None,
         typer.Option("--beam", help="An argument of Beam, e.g. --beam=--direct_num_workers=2."),
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Where another run holds the workspace: wait, or refuse.")
+    ] = True,
     as_json: JsonOption = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show what the libraries log, too.")
@@ -62,8 +75,12 @@ def run(
     Exit status: 0 pushed, 3 evaluated but not blessed, 2 refused, 1 a component failed.
     """
     from pipeline.run_command import run_and_report
+    from pipeline.workspace import Workspace
 
-    raise typer.Exit(run_and_report(config, preset, override or [], workspace, beam or [], as_json, verbose))
+    place = Workspace(workspace, store)
+    raise typer.Exit(
+        run_and_report(config, preset, override or [], place, beam or [], as_json, verbose, wait)
+    )
 
 
 @app.command()
@@ -109,6 +126,7 @@ def init(
 @app.command()
 def runs(
     workspace: WorkspaceOption = Path("workspace"),
+    store: StoreOption = None,
     pipeline: Annotated[str | None, typer.Option(help="Only the runs of this pipeline.")] = None,
     status: Annotated[
         list[str] | None,
@@ -142,9 +160,10 @@ def runs(
 ) -> None:
     """List the runs of a workspace: state, what was different from the run before, metrics and push."""
     from pipeline.runs_command import RunsQuery, print_runs
+    from pipeline.workspace import Workspace
 
     query = RunsQuery(pipeline, tuple(status or ()), since, blessed, sort, split, limit)
-    raise typer.Exit(print_runs(workspace, as_json, query))
+    raise typer.Exit(print_runs(Workspace(workspace, store), as_json, query))
 
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or latest.")]
@@ -157,12 +176,14 @@ def show(
         str | None, typer.Option(help="Only this component, with all its parameters in full.")
     ] = None,
     workspace: WorkspaceOption = Path("workspace"),
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Explain one run: components, inputs and outputs, metrics, gates, what the data gate saw, errors."""
     from pipeline.show_command import print_run
+    from pipeline.workspace import Workspace
 
-    raise typer.Exit(print_run(workspace, run, component, as_json))
+    raise typer.Exit(print_run(Workspace(workspace, store), run, component, as_json))
 
 
 @app.command()
@@ -171,12 +192,14 @@ def compare(
         list[str], typer.Argument(metavar="A B [C ...]", help="Runs: ids, their beginnings, or latest.")
     ],
     workspace: WorkspaceOption = Path("workspace"),
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what differs between runs: configuration, code, data and environment, and what came of it."""
     from pipeline.compare_command import print_comparison
+    from pipeline.workspace import Workspace
 
-    raise typer.Exit(print_comparison(workspace, runs, as_json))
+    raise typer.Exit(print_comparison(Workspace(workspace, store), runs, as_json))
 
 
 @app.command()
@@ -200,18 +223,43 @@ def lineage(
     dot: Annotated[Path | None, typer.Option(help="Write a picture here, in Graphviz' language.")] = None,
     all_images: Annotated[bool, typer.Option("--all-images", help="Name every source image.")] = False,
     workspace: WorkspaceOption = Path("workspace"),
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Trace a model or run back to its source images, or an image forward to its runs and models."""
     from pipeline.lineage_command import LineageQuery, print_lineage
+    from pipeline.workspace import Workspace
 
     query = LineageQuery(subject, kind, pipeline, svg, dot, all_images)
-    raise typer.Exit(print_lineage(workspace, query, as_json))
+    raise typer.Exit(print_lineage(Workspace(workspace, store), query, as_json))
+
+
+@app.command()
+def report(
+    run: RunArgument = "latest",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The HTML file to write; else one in the workspace's reports."),
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    workspace: WorkspaceOption = Path("workspace"),
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the page that explains a run, again: one HTML file that needs no network.
+
+    A run that failed or was refused has a page, too. What was deleted since is said to be missing.
+    """
+    from pipeline.report_command import print_report
+
+    raise typer.Exit(print_report(workspace, run, out, open_page, as_json))
 
 
 @app.command()
 def schema(
-    command: Annotated[str, typer.Argument(metavar="COMMAND", help="runs, show, compare or lineage.")],
+    command: Annotated[
+        str, typer.Argument(metavar="COMMAND", help="Any that takes --json; or refusal, what all print then.")
+    ],
 ) -> None:
     """Print the JSON Schema of what a command prints with --json."""
     from pipeline.schemas import DOCUMENTS, schema_of
@@ -245,6 +293,8 @@ def report_refusal(error: RefusedError, as_json: bool) -> int:
     for problem in error.problems:
         print(problem.sentence(), file=sys.stderr)
     if as_json:
-        problems = [vars(problem) | {"sentence": problem.sentence()} for problem in error.problems]
-        print(json.dumps({"status": "refused", "problems": problems}))
+        from pipeline.command_documents import RefusalDocument
+
+        problems = tuple({**vars(one), "sentence": one.sentence()} for one in error.problems)
+        print(RefusalDocument.model_validate({"problems": problems}).model_dump_json())
     return EXIT_REFUSED

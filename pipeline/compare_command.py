@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -29,13 +28,14 @@ from pipeline.history.comparison_documents import (
     ValueDifference,
 )
 from pipeline.history.find_runs import resolve_runs
+from pipeline.store_address import find_store
 from pipeline.workspace import Workspace
 
 _MAX_IMAGES = 8
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def print_comparison(workspace: Path, runs: Sequence[str], as_json: bool) -> int:
+def print_comparison(workspace: Workspace, runs: Sequence[str], as_json: bool) -> int:
     """Compares runs. Returns the exit status.
 
     Raises:
@@ -44,7 +44,7 @@ def print_comparison(workspace: Path, runs: Sequence[str], as_json: bool) -> int
     if not 2 <= len(runs) <= len(_LETTERS):
         what, remedy = f"{len(runs)} named", f"Name 2 to {len(_LETTERS)}: deconvflow compare A B"
         raise RefusedError([Problem("runs to compare", what, remedy, "bad_option")])
-    store = tracking.open_store(Workspace(workspace).metadata_db)
+    store = tracking.open_store(find_store(workspace))
     document = compare_runs(store, resolve_runs(tracking.list_runs(store), runs))
     if as_json:
         print(document.model_dump_json())

@@ -16,6 +16,7 @@ from components.config import BeamConfig, DataGateConfig, EvaluationConfig, Smok
 from components.gates import validate_gates
 from data.config import AugmentConfig, DataConfig, FrozenModel, TransformConfig
 from data.errors import Problem, RefusedError
+from pipeline.store_address import parse_address, password_remedy, redact
 from trainer.config import TrainerConfig
 
 SAMPLE_SCHEME = "sample:"
@@ -32,6 +33,15 @@ _Loader.add_implicit_resolver(
 )
 
 
+class MetadataConfig(FrozenModel):
+    """Where runs are recorded."""
+
+    store: str | None = None
+    """The metadata store's address: sqlite:///file (a relative one starts at the YAML file's folder),
+    mysql://user@host:port/database, postgresql://user@host:port/database or grpc://host:port. None is the
+    workspace's metadata.sqlite. Passwords come from the environment (``store_address``)."""
+
+
 class PipelineConfig(FrozenModel):
     """Every section; each is owned by the package that uses it."""
 
@@ -45,6 +55,7 @@ class PipelineConfig(FrozenModel):
     evaluation: EvaluationConfig = EvaluationConfig()
     smoke_test: SmokeTestConfig = SmokeTestConfig()
     beam: BeamConfig = BeamConfig()
+    metadata: MetadataConfig = MetadataConfig()
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
@@ -61,6 +72,9 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
     for override in overrides:
         _apply_override(tree, override)
     config = validate_config(tree, source=str(path))
+    if config.metadata.store is not None:
+        address = parse_address(config.metadata.store, "metadata.store", path.resolve().parent)
+        config = config.model_copy(update={"metadata": MetadataConfig(store=str(address))})
     root = config.data.root
     if "://" in root or root.startswith(SAMPLE_SCHEME) or Path(root).is_absolute():
         return config
@@ -110,7 +124,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             )
         tree = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        what = "is not valid YAML: " + " ".join(str(error).split())
+        what = redact("is not valid YAML: " + " ".join(str(error).split()))
         raise RefusedError([Problem(str(path), what, "Mend the syntax there", "config_syntax")]) from None
     if not isinstance(tree, dict):
         raise RefusedError(
@@ -121,20 +135,21 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
+    shown = redact(override)
     if not equals or not re.fullmatch(r"\w+(\.[\w/ -]+)*", key):
         raise RefusedError(
-            [Problem(f"--set {override}", "is not of the form key.sub=value", "Write e.g. trainer.epochs=20")]
+            [Problem(f"--set {shown}", "is not of the form key.sub=value", "Write e.g. trainer.epochs=20")]
         )
     try:
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
-        raise RefusedError([Problem(f"--set {override}", "the value is not YAML", "Quote it")]) from None
+        raise RefusedError([Problem(f"--set {shown}", "the value is not YAML", "Quote it")]) from None
     *parents, last = key.split(".")
     node: Any = tree
     for part in parents:
-        node = _child(node, part, override)
+        node = _child(node, part, shown)
     if isinstance(node, list):
-        node[_index(node, last, override)] = value
+        node[_index(node, last, shown)] = value
     else:
         node[last] = value
 
@@ -168,6 +183,8 @@ def _explain(item: Any, source: str) -> Problem:
     where = ".".join(str(part) for part in path) or source
     kind, value = item["type"], item.get("input")
     if kind == "extra_forbidden":
+        if where == "metadata.password":
+            return Problem(where, "is not for a configuration", password_remedy(), "config_unknown_key")
         known = _keys_at(path[:-1])
         close = difflib.get_close_matches(str(path[-1]), known, n=1)
         remedy = f"Did you mean {close[0]}?" if close else f"Remove it; known keys: {', '.join(known)}"
@@ -188,7 +205,7 @@ _MISSING_REMEDIES = {
 
 
 def _shorten(value: Any) -> str:
-    text = json.dumps(value, default=str)
+    text = redact(json.dumps(value, default=str))
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -211,6 +228,11 @@ def _keys_at(path: Iterable[Any]) -> list[str]:
 def _check_across_sections(config: PipelineConfig) -> list[Problem]:
     """Finds values that are possible alone but not together."""
     problems = validate_gates(config.evaluation, [entry.name for entry in config.data.classes])
+    if config.metadata.store is not None:
+        try:
+            parse_address(config.metadata.store, "metadata.store")
+        except RefusedError as refused:
+            problems += refused.problems
     crop = (config.augment.crop_height_px, config.augment.crop_width_px)
     if (crop[0] is None) != (crop[1] is None):
         problems.append(

@@ -70,7 +70,7 @@ def quiet(log_file: Path, verbose: bool) -> Iterator[None]:
         os.close(terminal)
         root.removeHandler(handler)
         logging.captureWarnings(False)
-        messages.file = previous_file or sys.stderr
+        messages._file = previous_file
         stream.close()
         log.close()
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from tfx.components import ExampleValidator, StatisticsGen, Trainer, Transform
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
-from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
 
@@ -30,7 +29,9 @@ from data.classes import build_class_table
 from data.list_dataset import list_dataset
 from data.transform_example import preprocessing_fn
 from pipeline.config import PipelineConfig, config_json
+from pipeline.connect_store import describe_connection
 from pipeline.fingerprint_code import fingerprint_code
+from pipeline.store_address import find_store
 from pipeline.workspace import Workspace
 from trainer.run_fn import run_fn
 
@@ -85,6 +86,8 @@ def read_shape(config: PipelineConfig) -> DatasetShape:
 def create_pipeline(config: PipelineConfig, workspace: Workspace) -> Pipeline:
     """Returns the TFX pipeline of a configuration.
 
+    It names the metadata store without a password: whoever runs it brings one.
+
     Args:
         config: validated; ``data.root`` is absolute.
         workspace: where artifacts, the served versions and the curated schema are.
@@ -97,7 +100,7 @@ def create_pipeline(config: PipelineConfig, workspace: Workspace) -> Pipeline:
         pipeline_root=str(workspace.pipeline_root(config.name)),
         components=[*vars(data).values(), *vars(model).values()],
         enable_cache=True,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(workspace.metadata_db)),
+        metadata_connection_config=describe_connection(find_store(workspace, config.metadata.store)),
         beam_pipeline_args=list(config.beam.args),
     )
 

@@ -1,31 +1,35 @@
-"""Compiles the DAG and hands it to TFX's LocalDagRunner. Imports TFX."""
+"""Compiles the DAG and runs it with TFX's launcher, node by node. Imports TFX."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterator
 
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
-from tfx.orchestration.local.local_dag_runner import LocalDagRunner
-from tfx.orchestration.portable import runtime_parameter_utils
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
+from data import progress
 from pipeline import shared_facts, tracking
 from pipeline.config import PipelineConfig, config_json
+from pipeline.connect_store import Connection
 from pipeline.dag import ALWAYS_RUN, create_pipeline
 from pipeline.describe_environment import describe_environment
 from pipeline.fingerprint_code import list_code
 from pipeline.workspace import Workspace
 from trainer.distribution import set_logical_cpus
 
+_LOGGER = logging.getLogger(__name__)
 
-def register_run(config: PipelineConfig, workspace: Workspace, run_id: str) -> None:
+
+def register_run(config: PipelineConfig, connection: Connection, run_id: str) -> None:
     """Writes the run's context before anything runs, so that a run that dies at once is known too."""
     code, environment = list_code(), describe_environment()
-    connection = metadata.sqlite_metadata_connection_config(str(workspace.metadata_db))
     with metadata.Metadata(connection) as handle:
         parent = context_lib.register_context_if_not_exists(
             handle, constants.PIPELINE_CONTEXT_TYPE_NAME, config.name
@@ -49,13 +53,36 @@ def register_run(config: PipelineConfig, workspace: Workspace, run_id: str) -> N
         )
 
 
-def execute(config: PipelineConfig, workspace: Workspace, run_id: str) -> None:
+def execute(config: PipelineConfig, workspace: Workspace, connection: Connection, run_id: str) -> None:
     """Runs the DAG under one run id; raises what a component's executor raised."""
     if isinstance(config.trainer.devices, int) and config.trainer.devices > 1:
         # TensorFlow divides the CPU only before the first operation of the process.
         set_logical_cpus(config.trainer.devices)
     with hide_command_line():
-        LocalDagRunner().run_with_ir(compile_dag(config, workspace, run_id))
+        launch_nodes(compile_dag(config, workspace, run_id), connection)
+
+
+def launch_nodes(representation: pipeline_pb2.Pipeline, connection: Connection) -> None:
+    """Runs every node in turn, as TFX's LocalDagRunner does.
+
+    That one takes the connection from the representation and logs it: the password of a server would
+    have to be in the one, and would be in the other.
+    """
+    deployment = runner_utils.extract_local_deployment_config(representation)
+    for entry in representation.nodes:
+        node = entry.pipeline_node
+        name = node.node_info.id
+        _LOGGER.info("Component %s is running.", name)
+        with progress.current().stage(name):
+            launcher.Launcher(
+                pipeline_node=node,
+                mlmd_connection=metadata.Metadata(connection),
+                pipeline_info=representation.pipeline_info,
+                pipeline_runtime_spec=representation.runtime_spec,
+                executor_spec=runner_utils.extract_executor_spec(deployment, name),
+                custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+            ).launch()
+        _LOGGER.info("Component %s is finished.", name)
 
 
 @contextlib.contextmanager

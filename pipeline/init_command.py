@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from data.recognise_dataset import Proposal, recognise_dataset, relocate
 from data.write_config import write_config
 from pipeline import console
 from pipeline.check_command import EXIT_DONE, EXIT_REFUSED, print_problems, print_report
+from pipeline.command_documents import InitDocument
 
 
 def run_init(root: Path | str, out: Path, force: bool, as_json: bool) -> int:
@@ -44,7 +44,7 @@ def run_init(root: Path | str, out: Path, force: bool, as_json: bool) -> int:
         raise RefusedError([Problem(str(out), what, remedy, "config_unwritable")]) from None
     report = proposal.report
     if as_json:
-        print(json.dumps({"config": str(out), **proposal.to_json()}))
+        print(InitDocument(config=str(out), **proposal.to_json()).model_dump_json())
     else:
         print_report(report, proposal)
         _print_next_step(proposal, out)

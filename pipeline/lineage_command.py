@@ -21,6 +21,7 @@ from pipeline.history.lineage_documents import LineageDocument, Sighting
 from pipeline.history.trace_back import trace_model, trace_run
 from pipeline.history.trace_image import trace_image
 from pipeline.lineage_tree import draw_runs, draw_tree
+from pipeline.store_address import find_store
 from pipeline.tracking import RunRecord
 from pipeline.workspace import Workspace
 
@@ -39,13 +40,13 @@ class LineageQuery:
     all_images: bool = False
 
 
-def print_lineage(workspace: Path, query: LineageQuery, as_json: bool) -> int:
+def print_lineage(workspace: Workspace, query: LineageQuery, as_json: bool) -> int:
     """Traces a model or run back, or an image forward. Returns the exit status.
 
     Raises:
         RefusedError: if nothing is meant by the subject, or more than one thing.
     """
-    store = tracking.open_store(Workspace(workspace).metadata_db)
+    store = tracking.open_store(find_store(workspace))
     document = find_lineage(store, tracking.list_runs(store), query)
     written = _write_pictures(document, query)
     if as_json:

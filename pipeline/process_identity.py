@@ -17,10 +17,12 @@ def describe_process() -> str:
     )
 
 
-def is_alive(process: Mapping[str, Any]) -> bool:
-    """Says whether the described process lives, as far as this host can tell."""
-    if process.get("host") != socket.gethostname():
+def is_alive(process: Mapping[str, Any]) -> bool | None:
+    """Says whether the described process lives; None if it is one of another host."""
+    if not process:
         return False
+    if process.get("host") != socket.gethostname():
+        return None
     start = _process_start(int(process["pid"]))
     return bool(start) and start == process.get("started")
 

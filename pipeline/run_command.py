@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +12,11 @@ from data import progress
 from data.errors import RefusedError
 from pipeline import console
 from pipeline.config import SAMPLE_SCHEME, PipelineConfig, load_config, preset_path, with_data_root
+from pipeline.connect_store import open_store
+from pipeline.lock_workspace import lock_workspace
 from pipeline.run_local import RunResult, new_run_id, run_pipeline
 from pipeline.runs_command import format_seconds
+from pipeline.store_address import find_store, own_store
 from pipeline.workspace import Workspace
 
 
@@ -22,37 +24,45 @@ def run_and_report(
     config_path: Path | None,
     preset: str,
     overrides: Sequence[str],
-    workspace_root: Path,
+    place: Workspace,
     beam: Sequence[str],
     as_json: bool,
     verbose: bool,
+    wait: bool = True,
 ) -> int:
     """Runs the pipeline and returns the exit status of ``run_local``.
 
     Raises:
-        RefusedError: if the configuration is refused; nothing was started.
+        RefusedError: if the configuration is refused, the metadata store cannot be opened, or the
+            workspace is held by another run and ``wait`` is false; nothing was started.
     """
     config = load_config(config_path or preset_path(preset), overrides)
     if beam:
         config = config.model_copy(update={"beam": BeamConfig(args=(*config.beam.args, *beam))})
-    workspace = Workspace(workspace_root.resolve())
+    workspace = Workspace(place.root.resolve(), place.store)
+    address = find_store(workspace, config.metadata.store)
+    if address != own_store(workspace):
+        open_store(address, create=True)
     run_id = new_run_id()
     log_file = workspace.log_file(run_id)
-    console.messages.print(
-        f"run {run_id} of {config.name}; log: {_short(log_file)}", markup=False, soft_wrap=True
-    )
-    with console.quiet(log_file, verbose):
-        console.install_reporter()
+    store = "" if address == own_store(workspace) else f" recorded in {address};"
+    _say(f"run {run_id} of {config.name};{store} log: {_short(log_file)}")
+    console.install_reporter()
+    with lock_workspace(workspace.lock_file, run_id, wait, _say), console.quiet(log_file, verbose):
         config = materialise_sample(config, workspace)
         refuse_bad_layout(config)
         result = run_pipeline(config, workspace, run_id)
     for problem in result.problems:
-        console.messages.print(problem, markup=False, soft_wrap=True)
+        _say(problem)
     if as_json:
-        print(json.dumps(result.to_json()))
+        print(result.to_document().model_dump_json())
     else:
         print_result(result, config, log_file)
     return result.exit_code
+
+
+def _say(sentence: str) -> None:
+    console.messages.print(sentence, markup=False, soft_wrap=True)
 
 
 def materialise_sample(config: PipelineConfig, workspace: Workspace) -> PipelineConfig:

@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine: TFX's LocalDagRunner, our records and progress around it."""
+"""Runs the pipeline on this machine, our records around it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import logging
 import secrets
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +15,12 @@ from typing import Any
 from data import progress
 from data.errors import RefusedError
 from pipeline import tracking
+from pipeline.command_documents import ComponentState, RunDocument
 from pipeline.config import PipelineConfig
+from pipeline.connect_store import connect
+from pipeline.history.describe_runs import describe_run
+from pipeline.history.read_evaluation import read_gate
+from pipeline.store_address import StoreAddress, find_store, remember_store
 from pipeline.workspace import Workspace
 
 EXIT_PUSHED, EXIT_FAILED, EXIT_REFUSED, EXIT_NOT_BLESSED = 0, 1, 2, 3
@@ -39,18 +42,18 @@ class RunResult:
         """0 pushed, 1 a component failed, 2 refused, 3 evaluated and not blessed."""
         return _EXIT_CODES.get(self.record.status, EXIT_FAILED)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_document(self) -> RunDocument:
         """Returns the document of ``run --json``."""
-        record = self.record.to_json()
         components = [
-            {"id": component.id, "state": component.state, "seconds": round(component.seconds, 3)}
+            ComponentState(id=component.id, state=component.state, seconds=round(component.seconds, 3))
             for component in self.components
         ]
-        return record | {
-            "components": components,
-            "gates": self.verdict.get("gates", []),
-            "problems": self.problems,
-        }
+        return RunDocument(
+            **dict(describe_run(self.record)),
+            components=tuple(components),
+            gates=tuple(read_gate(gate) for gate in self.verdict.get("gates", [])),
+            problems=self.problems,
+        )
 
 
 def new_run_id() -> str:
@@ -69,22 +72,34 @@ def run_pipeline(config: PipelineConfig, workspace: Workspace, run_id: str) -> R
         run_id: names the run in the metadata store.
     """
     workspace.root.mkdir(parents=True, exist_ok=True)
+    address = find_store(workspace, config.metadata.store)
+    connection = connect(address)
     with progress.current().stage("loading TensorFlow and TFX"):
         from pipeline import execute_dag
     started = time.monotonic()
-    execute_dag.register_run(config, workspace, run_id)
+    execute_dag.register_run(config, connection, run_id)
+    remember_store(workspace, address)
     error: BaseException | None = None
     try:
-        with _announce_components():
-            execute_dag.execute(config, workspace, run_id)
+        _log_all()
+        execute_dag.execute(config, workspace, connection, run_id)
     except (Exception, KeyboardInterrupt) as caught:
         logging.getLogger(__name__).error("%s", traceback.format_exc())
         error = caught
-    return _conclude(workspace, run_id, error, time.monotonic() - started)
+    return _conclude(workspace, address, run_id, error, time.monotonic() - started)
 
 
-def _conclude(workspace: Workspace, run_id: str, error: BaseException | None, seconds: float) -> RunResult:
-    store = tracking.open_store(workspace.metadata_db)
+def _log_all() -> None:
+    """Lets TFX's messages through to the log."""
+    from absl import logging as absl_logging
+
+    absl_logging.set_verbosity(absl_logging.INFO)
+
+
+def _conclude(
+    workspace: Workspace, address: StoreAddress, run_id: str, error: BaseException | None, seconds: float
+) -> RunResult:
+    store = tracking.open_store(address)
     components = tuple(tracking.read_components(store, run_id))
     outputs = {
         component.id: tracking.read_output_artifacts(store, component.execution_id)
@@ -151,40 +166,3 @@ def _publish_report(outputs: dict[str, Any], workspace: Workspace, run_id: str) 
             temporary.replace(target)
             return target
     return None
-
-
-class _ComponentEvents(logging.Handler):
-    """Shows which component runs, from what LocalDagRunner logs before and after each."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self._open: Any = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.msg == "Component %s is running." and isinstance(record.args, tuple):
-            self.close_stage()
-            self._open = progress.current().stage(str(record.args[0]))
-            self._open.__enter__()
-        elif record.msg == "Component %s is finished.":
-            self.close_stage()
-
-    def close_stage(self) -> None:
-        """Ends the stage of the component that ran last."""
-        if self._open is not None:
-            self._open.__exit__(None, None, None)
-            self._open = None
-
-
-@contextmanager
-def _announce_components() -> Iterator[None]:
-    from absl import logging as absl_logging
-
-    absl_logging.set_verbosity(absl_logging.INFO)
-    logger = absl_logging.get_absl_logger()
-    events = _ComponentEvents()
-    logger.addHandler(events)
-    try:
-        yield
-    finally:
-        events.close_stage()
-        logger.removeHandler(events)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
@@ -16,6 +15,7 @@ from pipeline.format_answers import format_seconds as format_seconds
 from pipeline.history import find_runs
 from pipeline.history.describe_runs import describe_runs, gate_split
 from pipeline.history.run_documents import RunsDocument, RunWithChanges, SplitMetrics
+from pipeline.store_address import find_store
 from pipeline.workspace import Workspace
 
 TABLE_ROWS = 50
@@ -37,7 +37,7 @@ class RunsQuery:
     limit: int | None = None
 
 
-def print_runs(workspace: Path, as_json: bool, query: RunsQuery | None = None) -> int:
+def print_runs(workspace: Workspace, as_json: bool, query: RunsQuery | None = None) -> int:
     """Lists runs, oldest first unless told otherwise. Returns the exit status.
 
     Raises:
@@ -50,7 +50,7 @@ def print_runs(workspace: Path, as_json: bool, query: RunsQuery | None = None) -
         since=find_runs.read_since(query.since, datetime.now()) if query.since else None,
         blessed=query.blessed,
     )
-    records = tracking.list_runs(tracking.open_store(Workspace(workspace).metadata_db))
+    records = tracking.list_runs(tracking.open_store(find_store(workspace)))
     found = find_runs.sort_runs([run for run in records if wanted.passes(run)], query.sort, query.split)
     limit = query.limit or (None if as_json else TABLE_ROWS)
     shown = find_runs.limit_runs(found, query.sort, limit)

@@ -8,17 +8,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.command_documents import (
+    CheckDocument,
+    InitDocument,
+    RecognisedDocument,
+    RefusalDocument,
+    RunDocument,
+)
 from pipeline.history.comparison_documents import CompareDocument
 from pipeline.history.lineage_documents import LineageDocument
+from pipeline.history.report_document import ReportDocument
 from pipeline.history.run_documents import Document, RunsDocument, ShowDocument
 
 DOCUMENTS: dict[str, type[Document]] = {
+    "run": RunDocument,
+    "check": RecognisedDocument,
+    "check --config": CheckDocument,
+    "init": InitDocument,
     "runs": RunsDocument,
     "show": ShowDocument,
     "compare": CompareDocument,
     "lineage": LineageDocument,
+    "report": ReportDocument,
+    "refusal": RefusalDocument,
 }
-"""The document of each command."""
+"""The document of each command; ``refusal`` is what all of them print when they refuse."""
 
 
 def schema_of(command: str) -> dict[str, Any]:

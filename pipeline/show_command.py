@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -32,6 +31,7 @@ from pipeline.history.run_documents import (
     ShowDocument,
     SplitResult,
 )
+from pipeline.store_address import find_store
 from pipeline.workspace import Workspace
 from trainer.confusion_matrix import SUMMARY_METRICS, class_iou_key
 
@@ -39,11 +39,11 @@ _ERROR_LINES = 12
 _SLICES_ABREAST = 5
 
 
-def print_run(workspace: Path, run: str, component: str | None, as_json: bool) -> int:
+def print_run(workspace: Workspace, run: str, component: str | None, as_json: bool) -> int:
     """Explains one run. Returns the exit status.
 
     Args:
-        workspace: its folder.
+        workspace: its folder, and perhaps its store.
         run: an id, the beginning of one, or ``latest``.
         component: show this component only, its values unabridged.
         as_json: print the document.
@@ -51,10 +51,9 @@ def print_run(workspace: Path, run: str, component: str | None, as_json: bool) -
     Raises:
         RefusedError: if there is no such store, run or component.
     """
-    place = Workspace(workspace)
-    store = tracking.open_store(place.metadata_db)
+    store = tracking.open_store(find_store(workspace))
     records = tracking.list_runs(store)
-    document = explain_run(store, place, records, resolve_run(records, run))
+    document = explain_run(store, workspace, records, resolve_run(records, run))
     if component is not None:
         document = _only(document, component)
     if as_json:

@@ -7,13 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import Problem, RefusedError
+from pipeline.connect_store import open_store as open_store
 from pipeline.process_identity import describe_process as describe_process
 from pipeline.process_identity import is_alive
 
@@ -28,6 +28,9 @@ CODE_PROPERTY = "deconvflow_code"
 """Name of the list of source files that the run ran (``shared_facts.CODE_CONTEXT_TYPE``)."""
 ENVIRONMENT_PROPERTY = "deconvflow_environment"
 """Name of the description of what it ran on (``shared_facts.ENVIRONMENT_CONTEXT_TYPE``)."""
+
+_SILENT_AFTER_SECONDS = 24 * 3600
+"""A run on another host that did not end for so long counts as interrupted: from here, nobody can tell."""
 
 STATES = {
     pb.Execution.COMPLETE: "complete",
@@ -80,48 +83,6 @@ class RunRecord:
         values = asdict(self)
         del values["configuration"], values["context_id"]
         return values
-
-
-def sqlite_connection(metadata_db: Path) -> pb.ConnectionConfig:
-    """Returns the connection of an existing sqlite store.
-
-    Raises:
-        RefusedError: if there is none.
-    """
-    if not metadata_db.exists():
-        raise RefusedError(
-            [
-                Problem(
-                    str(metadata_db),
-                    "does not exist: no run was recorded in this workspace",
-                    "Name the workspace with --workspace, or start a run with `deconvflow run`",
-                    "no_metadata",
-                )
-            ]
-        )
-    config = pb.ConnectionConfig()
-    config.sqlite.filename_uri = str(metadata_db)
-    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
-    return config
-
-
-def open_store(metadata_db: Path) -> MetadataStore:
-    """Opens the workspace's store for reading.
-
-    Raises:
-        RefusedError: if it does not exist or cannot be read.
-    """
-    connection = sqlite_connection(metadata_db)
-    try:
-        return MetadataStore(connection)
-    except (errors.StatusError, RuntimeError) as error:
-        raise RefusedError(
-            [
-                Problem(
-                    str(metadata_db), f"cannot be opened: {error}", "Restore it from a backup", "bad_metadata"
-                )
-            ]
-        ) from None
 
 
 def list_runs(store: MetadataStore) -> list[RunRecord]:
@@ -226,8 +187,10 @@ def _read_record(context: pb.Context, pipeline: str = "") -> RunRecord:
     config = _json(properties, CONFIG_PROPERTY)
     summary = _json(properties, SUMMARY_PROPERTY)
     if not summary:
-        alive = is_alive(_json(properties, PROCESS_PROPERTY))
         last = context.last_update_time_since_epoch / 1000
+        alive = is_alive(_json(properties, PROCESS_PROPERTY))
+        if alive is None:
+            alive = time.time() - last < _SILENT_AFTER_SECONDS
         summary = {
             "status": "running" if alive else "interrupted",
             "seconds": (time.time() if alive else last) - started,

@@ -11,11 +11,23 @@ class Workspace:
     """Paths below one folder; nothing is made until something is written."""
 
     root: Path
+    store: str | None = None
+    """The address of the metadata store that --store names; ``store_address.find_store`` knows the others."""
 
     @property
     def metadata_db(self) -> Path:
-        """The sqlite file of ML Metadata."""
+        """The sqlite file of ML Metadata, unless the store is elsewhere."""
         return self.root / "metadata.sqlite"
+
+    @property
+    def store_file(self) -> Path:
+        """The address of the store of the last run, where it is not ``metadata_db``."""
+        return self.root / "store"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the run that works in the workspace."""
+        return self.root / "run.lock"
 
     @property
     def samples(self) -> Path:

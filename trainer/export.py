@@ -11,7 +11,7 @@ other hardware than it was trained on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -21,12 +21,16 @@ from data import features
 from data.config import DataConfig, TransformConfig
 from data.decode_image import decode_image, decode_mask_png
 from data.read_transformed import DatasetStatistics
-from data.resize_example import letterbox_image, restore_logits
+from data.resize_example import content_size, letterbox_image, restore_rows
+from trainer.backbones import TOTAL_STRIDE_PX
 from trainer.config import ModelConfig
 from trainer.count_pixels import count_pixels
 from trainer.fcn import build_model
+from trainer.receptive_field import measure_reach_px
 
 _SIZE = tf.TensorSpec([2], tf.int32)
+_BAND_SCORES = 8_000_000
+"""Logits that are held at once at an image's own size: 32 MB."""
 
 
 class ServedModel(tf.Module):
@@ -53,15 +57,16 @@ class ServedModel(tf.Module):
         # functions of its own, which nobody calls.
         self.weights = [weight.value for weight in network.weights]
         strings = tf.TensorSpec([None], tf.string)
-        frames = tf.TensorSpec([None, transform.height_px, transform.width_px, 3], tf.float32)
+        images = tf.TensorSpec([None, None, None, 3], tf.float32)
         # Traced once each, and called by every signature: tracing is most of an export's time.
-        self._predict = _compile(lambda images: network(images, training=False), frames)
+        self._predict = _compile(lambda images: network(images, training=False), images)
         self._predict_encoded = _compile(self._prepare_and_predict, strings)
         self._serve_encoded = _compile(self._predict_and_encode, strings)
         self._num_classes = num_classes
         self._data = data.model_copy()
         self._height_px, self._width_px = transform.height_px, transform.width_px
         self._fill = tf.constant(channel_mean, tf.float32)
+        self._reach_px = measure_reach_px(network)
 
     def serve_images(self, image_bytes: Any) -> dict[str, Any]:
         """Segments encoded images of any sizes.
@@ -95,7 +100,7 @@ class ServedModel(tf.Module):
         size = tf.shape(image_tensor)[1:3]
         class_ids, confidence = tf.map_fn(
             lambda logits: self._classify(logits, size),
-            self._predict(frames),
+            self._predict_frames(frames),
             fn_output_signature=(
                 tf.TensorSpec([None, None], tf.uint8),
                 tf.TensorSpec([None, None], tf.float32),
@@ -127,6 +132,40 @@ class ServedModel(tf.Module):
         )
         return {"confusion_matrix": matrices}
 
+    def prepare_images(self, image_bytes: Any) -> dict[str, Any]:
+        """Decodes and letterboxes images of any sizes, for those who cut large frames into tiles.
+
+        Args:
+            image_bytes: string [batch], PNG or JPEG.
+
+        Returns:
+            ``frames``: float32 [batch, height, width, 3] at the working size, what the network sees;
+            ``sizes_px``: int32 [batch, 2], the images' own heights and widths; ``content_sizes_px``: int32
+            [batch, 2], the part of each frame, in its top left corner, that the image fills;
+            ``tile_step_px``: int32, tiles must start and, within a frame, end at multiples of it;
+            ``tile_reach_px``: int32, so far around a pixel the network looks.
+        """
+        frames, sizes = self._prepare_encoded(image_bytes)
+        contents = content_size(sizes[:, 0], sizes[:, 1], self._height_px, self._width_px)
+        return {
+            "frames": frames,
+            "sizes_px": sizes,
+            "content_sizes_px": tf.stack(contents, axis=-1),
+            "tile_step_px": tf.constant(TOTAL_STRIDE_PX),
+            "tile_reach_px": tf.constant(self._reach_px),
+        }
+
+    def predict_tiles(self, tiles: Any) -> dict[str, Any]:
+        """Scores pieces of frames.
+
+        Args:
+            tiles: float32 [batch, any height, any width, 3] from ``prepare_images``.
+
+        Returns:
+            ``logits``: float32 [batch, height, width, classes].
+        """
+        return {"logits": self._predict(tiles)}
+
     def signatures(self) -> Mapping[str, Any]:
         """Returns the traced functions by the names of their signatures."""
         strings = tf.TensorSpec([None], tf.string)
@@ -142,6 +181,10 @@ class ServedModel(tf.Module):
             ),
             "serve_examples": trace(self.serve_examples, "examples", strings),
             "evaluate": trace(self.evaluate, "examples", strings),
+            "prepare_images": trace(self.prepare_images, "image_bytes", strings),
+            "predict_tiles": trace(
+                self.predict_tiles, "tiles", tf.TensorSpec([None, None, None, 3], tf.float32)
+            ),
         }
 
     def _predict_and_encode(self, image_bytes: Any) -> tuple[Any, Any]:
@@ -154,9 +197,18 @@ class ServedModel(tf.Module):
 
     def _prepare_and_predict(self, image_bytes: Any) -> tuple[Any, Any]:
         """Returns logits [batch, height, width, classes] and the images' own sizes, int32 [batch, 2]."""
+        frames, sizes = self._prepare_encoded(image_bytes)
+        return self._predict_frames(frames), sizes
+
+    def _prepare_encoded(self, image_bytes: Any) -> tuple[Any, Any]:
+        """Returns frames [batch, height, width, 3] and the images' own sizes, int32 [batch, 2]."""
         frame = tf.TensorSpec([self._height_px, self._width_px, 3], tf.float32)
-        frames, sizes = tf.map_fn(self._prepare, image_bytes, fn_output_signature=(frame, _SIZE))
-        return self._predict(frames), sizes
+        return tf.map_fn(self._prepare, image_bytes, fn_output_signature=(frame, _SIZE))
+
+    def _predict_frames(self, frames: Any) -> Any:
+        """Returns logits float32 [batch, height, width, classes] at the working size."""
+        shape = [None, self._height_px, self._width_px, self._num_classes]
+        return tf.ensure_shape(self._predict(frames), shape)
 
     def _prepare(self, encoded: Any) -> tuple[Any, Any]:
         image = decode_image(encoded, self._data.bit_depth)
@@ -167,22 +219,69 @@ class ServedModel(tf.Module):
 
     def _classify(self, logits: Any, size: Any) -> tuple[Any, Any]:
         """Returns class ids uint8 [height, width] and their probabilities float32, at the given size."""
-        restored = restore_logits(logits, size[0], size[1])
-        probability = tf.exp(tf.reduce_max(restored, axis=-1) - tf.reduce_logsumexp(restored, axis=-1))
-        return tf.cast(tf.argmax(restored, axis=-1), tf.uint8), probability
+        pixels = (tf.TensorSpec([None, None], tf.uint8), tf.TensorSpec([None, None], tf.float32))
+        class_ids, probability = self._map_bands(logits, size, lambda band, _: classify(band), pixels)
+        return _join_bands(class_ids, size), _join_bands(probability, size)
 
     def _encode_mask(self, logits_and_size: tuple[Any, Any]) -> tuple[Any, Any]:
-        class_ids, probability = self._classify(*logits_and_size)
-        return tf.io.encode_png(class_ids[..., tf.newaxis]), tf.reduce_mean(probability)
+        logits, size = logits_and_size
+
+        def classify_band(band: Any, row_count: Any) -> tuple[Any, Any]:
+            class_ids, probability = classify(band)
+            return class_ids, tf.reduce_sum(probability[:row_count])
+
+        specs = (tf.TensorSpec([None, None], tf.uint8), tf.TensorSpec([], tf.float32))
+        class_ids, sums = self._map_bands(logits, size, classify_band, specs)
+        mean = tf.reduce_sum(sums) / tf.cast(size[0] * size[1], tf.float32)
+        return tf.io.encode_png(_join_bands(class_ids, size)[..., tf.newaxis]), mean
 
     def _count_mask(self, logits_and_mask: tuple[Any, Any]) -> Any:
         logits, encoded = logits_and_mask
         mask = decode_mask_png(encoded)
-        restored = restore_logits(logits, tf.shape(mask)[0], tf.shape(mask)[1])
-        prediction = tf.argmax(restored, axis=-1, output_type=tf.int32)
+        prediction = self._map_bands(
+            logits,
+            tf.shape(mask),
+            lambda band, _: tf.cast(tf.argmax(band, axis=-1), tf.uint8),
+            tf.TensorSpec([None, None], tf.uint8),
+        )
+        prediction = _join_bands(prediction, tf.shape(mask))
         return count_pixels(
             mask[tf.newaxis], prediction[tf.newaxis], self._num_classes, self._data.ignore_id
         )[0]
+
+    def _map_bands(self, logits: Any, size: Any, function: Callable[[Any, Any], Any], specs: Any) -> Any:
+        """Applies a function to bands of logits at an image's own size, one band after the other.
+
+        Args:
+            logits: float32 [height, width, classes] at the working size.
+            size: int32 [2], the image's own.
+            function: of float32 [rows, image's width, classes] and of how many of the rows lie within the
+                image; the last band may go beyond.
+            specs: of what it returns.
+
+        Returns:
+            What the function returned, [bands, ...].
+        """
+        rows = tf.clip_by_value(_BAND_SCORES // (size[1] * self._num_classes), 1, size[0])
+
+        def apply(first_row: Any) -> Any:
+            band = restore_rows(logits, size[0], size[1], first_row, rows)
+            return function(band, tf.minimum(rows, size[0] - first_row))
+
+        starts = tf.range(0, size[0], rows)
+        return tf.map_fn(apply, starts, fn_output_signature=specs, parallel_iterations=1)
+
+
+def classify(logits: Any) -> tuple[Any, Any]:
+    """Returns class ids uint8 [height, width] and their probabilities float32 of [height, width, classes]."""
+    largest = tf.reduce_max(logits, axis=-1, keepdims=True)
+    probability = 1 / tf.reduce_sum(tf.exp(logits - largest), axis=-1)
+    return tf.cast(tf.argmax(logits, axis=-1), tf.uint8), probability
+
+
+def _join_bands(bands: Any, size: Any) -> Any:
+    """Returns [height, width] of pixels [bands, rows, width]."""
+    return tf.reshape(bands, [-1, size[1]])[: size[0]]
 
 
 def _compile(function: Any, spec: tf.TensorSpec) -> Any:

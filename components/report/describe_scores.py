@@ -20,6 +20,8 @@ from trainer.confusion_matrix import SUMMARY_METRICS
 ABSENT = "absent from truth and prediction; left out of the mean"
 ABSENT_FROM_TRUTH = "absent from the truth, but predicted"
 NEVER_PREDICTED = "never predicted"
+_REASONS = 12
+"""At most so many lines of an error stand under the headline."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,28 @@ class ClassRow:
     change: str
     direction: str
     note: str
+
+
+def describe_headline(facts: RunFacts) -> Headline:
+    """Returns what became of a run: its verdict, or why it came to none."""
+    outcome = facts.outcome
+    if outcome is None:
+        return describe_verdict(facts.verdict)
+    lines = tuple(line for line in outcome.error.splitlines() if line.strip())[:_REASONS]
+    if outcome.status == "failed":
+        where = f" in {outcome.failed_component}" if outcome.failed_component else ""
+        return Headline("bad", f"Failed{where}", lines[:1] or ("No error was recorded.",))
+    if outcome.status == "refused":
+        reasons = lines or ("Why was not recorded.",)
+        return Headline("bad", "Refused", (*reasons, "Nothing was lost; what was served still is."))
+    if outcome.status == "interrupted":
+        reason = "It was ended before it was done; the same command goes on where it stopped."
+        return Headline("open", "Interrupted", (reason,))
+    if outcome.status == "running":
+        return Headline("open", "Still running", ("This page shows what there was when it was made.",))
+    if facts.verdict.blessed is None and outcome.status == "pushed":
+        return Headline("good", "Pushed", ("The evaluation's verdict is not there any more.",))
+    return describe_verdict(facts.verdict)
 
 
 def describe_verdict(verdict: Verdict) -> Headline:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.report.lineage import Lineage
 from data.classes import ClassTable
 
 Number = float | None
@@ -154,6 +155,39 @@ class ImageResults:
 
 
 @dataclass(frozen=True)
+class ComponentState:
+    """One component of the run."""
+
+    name: str
+    state: str
+    """complete, cached, failed, running, interrupted or canceled."""
+    seconds: Number
+    reused_from: str = ""
+    """The run that made what a cached component handed on."""
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What the metadata store says of the run as a whole; a component of the run cannot know it yet."""
+
+    status: str
+    """running, pushed, not blessed, refused, failed or interrupted."""
+    started: str = ""
+    """As it is read: ``2026-03-31 08:00``."""
+    seconds: Number = None
+    blessed: bool | None = None
+    error: str = ""
+    failed_component: str = ""
+    log: str = ""
+    """Path; empty if it is not there."""
+    components: tuple[ComponentState, ...] = ()
+    previous_run: str = ""
+    """The run of the same pipeline before this one."""
+    changes: tuple[str, ...] = ()
+    """What was different from that run: ``trainer.epochs 20 → 30``."""
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """Everything that the page says."""
 
@@ -178,6 +212,8 @@ class RunFacts:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     """Versions of Python and of packages."""
+    outcome: RunOutcome | None = None
+    lineage: Lineage = field(default_factory=Lineage)
     missing: tuple[str, ...] = ()
     """What could not be read, a sentence each."""
 

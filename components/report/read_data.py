@@ -94,13 +94,21 @@ def _explain(split: str, subject: str, info: anomalies_pb2.AnomalyInfo) -> Findi
     return Finding(split, subject, f"{text}." if text else "", "warning" if is_warning else "error")
 
 
+def _name_images(entry: Mapping[str, Any]) -> str:
+    ids = [str(image_id) for image_id in entry.get("image_ids") or ()]
+    if not ids:
+        return ""
+    more = int(entry.get("total") or len(ids)) - len(ids)
+    return f" (images {', '.join(ids)}{f' and {more} more' if more > 0 else ''})"
+
+
 def read_gate_report(report: Mapping[str, Any]) -> tuple[Finding, ...]:
     """Returns the findings and notes of the data gate's report.json."""
     findings = [
         Finding(
             str(entry.get("split", "")),
             str(entry.get("feature") or "the whole split"),
-            f"{entry.get('check', 'data gate')}: {entry.get('what', '')}",
+            f"{entry.get('check', 'data gate')}: {entry.get('what', '')}{_name_images(entry)}",
         )
         for entry in report.get("findings") or ()
     ]

@@ -32,6 +32,7 @@ _SECTIONS = (
     ("images", "Images"),
     ("training", "Training"),
     ("data", "Data"),
+    ("lineage", "Lineage"),
     ("run", "Configuration"),
 )
 
@@ -77,7 +78,7 @@ def _hash_source(text: str) -> str:
 
 def _describe(facts: RunFacts) -> dict[str, Any]:
     return {
-        "headline": describe_scores.describe_verdict(facts.verdict),
+        "headline": describe_scores.describe_headline(facts),
         "notes": describe_scores.select_notes(facts.verdict),
         "tiles": describe_scores.describe_tiles(facts),
         "highlights": describe_scores.describe_highlights(facts),

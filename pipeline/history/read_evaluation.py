@@ -69,7 +69,7 @@ def _evaluation(metrics: Mapping[str, Any], verdict: Mapping[str, Any], run: Run
     return EvaluationDocument(
         class_names=tuple(names),
         results=results,
-        gates=tuple(_gate(gate) for gate in verdict.get("gates") or ()),
+        gates=tuple(read_gate(gate) for gate in verdict.get("gates") or ()),
         baseline_uri=(verdict.get("baseline") or {}).get("uri"),
         model_fingerprint=verdict.get("model_fingerprint"),
         notes=tuple(verdict.get("notes") or ()),
@@ -131,7 +131,8 @@ def _with_counts(verdict: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _gate(values: Mapping[str, Any]) -> GateDocument:
+def read_gate(values: Mapping[str, Any]) -> GateDocument:
+    """Returns one gate of a verdict."""
     return GateDocument(**{key: values.get(key) for key in GateDocument.model_fields})
 
 

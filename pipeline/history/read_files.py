@@ -58,7 +58,7 @@ class FileReader:
         if content is None:
             return None
         try:
-            return {image.id: image for image in _parse_snapshot(content, artifact.id)}
+            return {image.id: image for image in parse_snapshot(content, artifact.id)}
         except (ValueError, KeyError, TypeError):
             self.note(f"{path} is damaged: a line of it describes no image.")
             return None
@@ -107,7 +107,12 @@ def artifact_exists(artifact: pb.Artifact) -> bool:
         return False
 
 
-def _parse_snapshot(content: bytes, artifact_id: int) -> Iterator[SourceImage]:
+def parse_snapshot(content: bytes, artifact_id: int) -> Iterator[SourceImage]:
+    """Yields the images of a snapshot's lines.
+
+    Raises:
+        ValueError, KeyError, TypeError: a line describes no image.
+    """
     for line in content.splitlines():
         row = json.loads(line)
         yield SourceImage(

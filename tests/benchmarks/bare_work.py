@@ -50,7 +50,7 @@ def transform(pairs: FilePairs, height: int, width: int) -> tuple[NDArray[np.uin
     return images, masks
 
 
-def compile_keras(config: Any, num_classes: int, ignore_id: int, jit_compile: bool | str = False) -> Any:
+def compile_keras(config: Any, num_classes: int, ignore_id: int) -> Any:
     """Returns the same network, optimizer and loss, compiled by Keras: float32, without a strategy."""
     import keras
 
@@ -63,7 +63,6 @@ def compile_keras(config: Any, num_classes: int, ignore_id: int, jit_compile: bo
             config.learning_rate, weight_decay=config.weight_decay, global_clipnorm=config.gradient_clip_norm
         ),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=ignore_id),
-        jit_compile=jit_compile,
     )
     return model
 

@@ -59,9 +59,9 @@ class _Setting:
         iterator, count = iter(batches), tf.constant(self.steps)
         return lambda: self.rate(lambda: function(iterator, count).numpy(), self.steps)
 
-    def keras_loop(self, batches: tf.data.Dataset, jit_compile: bool | str = False) -> Callable[[], float]:
+    def keras_loop(self, batches: tf.data.Dataset) -> Callable[[], float]:
         """Returns a measurement of ``Model.fit``, without a strategy."""
-        model = bare_work.compile_keras(self.trainer, self.num_classes, self.ignore_id, jit_compile)
+        model = bare_work.compile_keras(self.trainer, self.num_classes, self.ignore_id)
         pairs = batches.map(lambda batch: (batch["image"], batch["mask"]))
         images = self.steps * self.trainer.batch_size
         return lambda: images / bare_work.time_fit(model, pairs, self.steps)
@@ -74,12 +74,7 @@ def measure(job: Job) -> list[Row]:
     for name, make in (("fixed batch", lambda: setting.fixed), ("real input", setting.batches)):
         ours, bare = setting.our_loop(make()), setting.keras_loop(make())
         rates = alternate(ours, bare, job.pairs, f"training, {name}")
-        about = "Model.fit, compiled without XLA"
-        if name == "fixed batch" and not job.quick:
-            note("training with XLA")
-            with_xla = setting.keras_loop(setting.fixed, "auto")
-            with_xla()
-            about = f"Model.fit, without XLA; with it {with_xla():.0f} images/s"
+        about = "Model.fit, compiled as Keras chooses"
         rows.append(compare_at_least(f"training, {name}", "images/s", rates, _TRAINING_TARGET, about))
     appetite = setting.our_loop(setting.fixed)
     for name, options in (("cached", {}), ("streamed", {"cache_in_memory_bytes": 0})):

@@ -144,6 +144,20 @@ def test_signatures_have_the_agreed_names_types_and_shapes(signatures: Mapping[s
             {"examples": ("string", [None])},
             {"confusion_matrix": ("int64", [None, CLASSES, CLASSES])},
         ),
+        "prepare_images": (
+            {"image_bytes": ("string", [None])},
+            {
+                "frames": ("float32", [None, 48, 64, 3]),
+                "sizes_px": ("int32", [None, 2]),
+                "content_sizes_px": ("int32", [None, 2]),
+                "tile_step_px": ("int32", []),
+                "tile_reach_px": ("int32", []),
+            },
+        ),
+        "predict_tiles": (
+            {"tiles": ("float32", [None, None, None, 3])},
+            {"logits": ("float32", [None, None, None, CLASSES])},
+        ),
     }
     assert set(signatures) == set(agreed)
     for name, (inputs, outputs) in agreed.items():
