@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,7 @@ from data.plan_shards import Shard, shard_from_json, shard_to_json
 
 METRICS_NAMESPACE = "deconvflow"
 READ_THREADS = min(4, os.cpu_count() or 1)
+SECONDS_WORTH_A_THREAD = 0.002
 UNREADABLE = "unreadable"
 
 Item = TypeVar("Item")
@@ -114,12 +116,16 @@ def map_ahead(
     """Yields ``function`` of each item in order, while threads work on the items that come next.
 
     Reading, hashing and decoding release Python's lock, so threads use the cores and hide the
-    latency of object stores. No more than twice ``threads`` results wait in memory.
+    latency of object stores. Items that take less than ``SECONDS_WORTH_A_THREAD`` on average are done
+    without: threads would spend longer waiting for the lock than working. No more than twice
+    ``threads`` results wait in memory.
     """
+    remaining = iter(items)
+    yield from _map_while_quick(function, remaining)
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
-            for item in items:
+            for item in remaining:
                 waiting.append(pool.submit(function, item))
                 if len(waiting) >= 2 * threads:
                     yield waiting.popleft().result()
@@ -128,6 +134,19 @@ def map_ahead(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _map_while_quick(function: Callable[[Item], Result], items: Iterator[Item]) -> Iterator[Result]:
+    """Yields results until their average time says that threads are worth it."""
+    average_seconds = 0.0
+    for item in items:
+        started = time.perf_counter()
+        result = function(item)
+        # A moving average, so that one slow read among quick ones changes nothing.
+        average_seconds += 0.1 * (time.perf_counter() - started - average_seconds)
+        yield result
+        if average_seconds > SECONDS_WORTH_A_THREAD:
+            return
 
 
 _open_stage: progress.Stage | None = None

@@ -251,8 +251,27 @@ def report(
     A run that failed or was refused has a page, too. What was deleted since is said to be missing.
     """
     from pipeline.report_command import print_report
+    from pipeline.workspace import Workspace
 
-    raise typer.Exit(print_report(workspace, run, out, open_page, as_json))
+    raise typer.Exit(print_report(Workspace(workspace, store), run, out, open_page, as_json))
+
+
+@app.command()
+def ui(
+    workspace: WorkspaceOption = Path("workspace"),
+    store: StoreOption = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any that is free.")
+    ] = 8765,
+) -> None:
+    """Show the workspace's runs as web pages on this machine, for those who would rather look than read.
+
+    The pages change nothing and are served to this machine only. Ctrl-C ends it.
+    """
+    from pipeline.ui.serve import serve_pages
+    from pipeline.workspace import Workspace
+
+    raise typer.Exit(serve_pages(Workspace(workspace, store), port))
 
 
 @app.command()

@@ -111,6 +111,10 @@ def _conclude(
         summary["report_uri"] = str(report)
     tracking.put_run_properties(store, run_id, {tracking.SUMMARY_PROPERTY: json.dumps(summary)})
     record = tracking.read_run(store, run_id)
+    if record.report_uri:
+        from pipeline.make_report import publish_report
+
+        publish_report(store, workspace, run_id)
     problems = tuple(p.sentence() for p in error.problems) if isinstance(error, RefusedError) else ()
     return RunResult(record, components, verdict, problems)
 

@@ -27,7 +27,31 @@ def test_results_come_in_the_order_of_the_items(read_pairs):
     assert list(read_pairs.map_ahead(slow_start, range(20), threads=3)) == [n * n for n in range(20)]
 
 
-def test_no_more_than_twice_the_threads_are_taken_ahead(read_pairs):
+def test_quick_items_are_done_without_threads(read_pairs):
+    used = {threading.current_thread()}
+
+    def quick(number: int) -> int:
+        used.add(threading.current_thread())
+        return -number
+
+    assert list(read_pairs.map_ahead(quick, range(50), threads=3)) == [-n for n in range(50)]
+    assert used == {threading.current_thread()}
+
+
+def test_slow_items_are_done_by_threads(read_pairs):
+    used = set()
+
+    def slow(number: int) -> int:
+        time.sleep(0.03)
+        used.add(threading.current_thread())
+        return number
+
+    assert list(read_pairs.map_ahead(slow, range(12), threads=3)) == list(range(12))
+    assert len(used) == 4
+
+
+def test_no_more_than_twice_the_threads_are_taken_ahead(read_pairs, monkeypatch):
+    monkeypatch.setattr(read_pairs, "SECONDS_WORTH_A_THREAD", 0.0)
     taken = []
 
     def items():
@@ -37,17 +61,23 @@ def test_no_more_than_twice_the_threads_are_taken_ahead(read_pairs):
 
     results = read_pairs.map_ahead(lambda number: number, items(), threads=2)
     assert next(results) == 0
-    assert len(taken) == 4
+    assert len(taken) == 1
     assert next(results) == 1
     assert len(taken) == 5
+    assert next(results) == 2
+    assert len(taken) == 6
 
 
-def test_an_error_reaches_the_caller_and_ends_the_threads(read_pairs):
+def test_an_error_reaches_the_caller_and_ends_the_threads(read_pairs, monkeypatch):
+    monkeypatch.setattr(read_pairs, "SECONDS_WORTH_A_THREAD", 0.0)
+
     def fail(number: int) -> int:
+        if number < 3:
+            return number
         raise OSError(f"item {number}")
 
     before = threading.active_count()
-    with pytest.raises(OSError, match="item 0"):
+    with pytest.raises(OSError, match="item 3"):
         list(read_pairs.map_ahead(fail, range(10), threads=2))
     assert threading.active_count() == before
 

@@ -9,7 +9,7 @@ from pipeline.schemas import DOCUMENTS, schema_of
 
 def _objects(schema):
     yield schema
-    yield from (definition for definition in schema["$defs"].values() if "properties" in definition)
+    yield from (definition for definition in schema.get("$defs", {}).values() if "properties" in definition)
 
 
 @pytest.mark.parametrize("command", sorted(DOCUMENTS))

@@ -83,10 +83,19 @@ def test_a_run_of_a_living_process_is_running(store):
     assert tracking.read_run(store, "r1").status == "running"
 
 
-@pytest.mark.parametrize("change", [{"pid": 2**22 - 3}, {"started": "1"}, {"host": "elsewhere.example"}])
+@pytest.mark.parametrize("change", [{"pid": 2**22 - 3}, {"started": "1"}])
 def test_a_run_of_a_dead_process_was_interrupted(store, change):
     process = json.loads(tracking.describe_process()) | change
     _put_run(store, "r1", **{tracking.PROCESS_PROPERTY: json.dumps(process)})
+    assert tracking.read_run(store, "r1").status == "interrupted"
+
+
+def test_a_run_on_another_host_is_running_until_it_was_silent_for_a_day(store, monkeypatch):
+    process = json.loads(tracking.describe_process()) | {"host": "elsewhere.example"}
+    _put_run(store, "r1", **{tracking.PROCESS_PROPERTY: json.dumps(process)})
+    assert tracking.read_run(store, "r1").status == "running"
+    now = time.time()
+    monkeypatch.setattr(tracking.time, "time", lambda: now + 25 * 3600)
     assert tracking.read_run(store, "r1").status == "interrupted"
 
 
