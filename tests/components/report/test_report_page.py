@@ -15,7 +15,8 @@ import pytest
 
 from components.report import render_report as module
 from components.report.describe_scores import ABSENT
-from components.report.facts import RunFacts, Verdict
+from components.report.facts import RunFacts, RunOutcome, Verdict
+from components.report.lineage import Lineage, LineageStep
 from components.report.render_report import render_report
 from data.classes import ClassTable, SegmentationClass
 
@@ -42,7 +43,15 @@ def facts(request: pytest.FixtureRequest, make_facts: Make) -> RunFacts:
     if request.param == "34 classes":
         return make_facts(tuple(f"class {index}" for index in range(34)))
     if request.param == "hostile":
-        return make_facts((HOSTILE, "</style>", "</script><img src=x>"), name=HOSTILE, run_id=HOSTILE)
+        step = LineageStep(HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE}, (HOSTILE,), 1)
+        outcome = RunOutcome("failed", HOSTILE, 1.0, None, HOSTILE, HOSTILE, HOSTILE, (), HOSTILE, (HOSTILE,))
+        return make_facts(
+            (HOSTILE, "</style>", "</script><img src=x>"),
+            name=HOSTILE,
+            run_id=HOSTILE,
+            lineage=Lineage((step,), {HOSTILE: HOSTILE}),
+            outcome=outcome,
+        )
     if request.param == "not blessed":
         return make_facts(verdict=Verdict(False, True, False), images=None, history=())
     return make_facts()
@@ -118,7 +127,15 @@ def test_the_page_needs_nothing_else(facts: RunFacts, parse_page: Parse) -> None
 
 def test_what_users_write_is_text(make_facts: Make, parse_page: Parse) -> None:
     names = (HOSTILE, "</style>", "</script><img src=x>")
-    facts = make_facts(names, name=HOSTILE, run_id=HOSTILE, configuration={"note": HOSTILE})
+    step = LineageStep(HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE}, (HOSTILE,), 1)
+    facts = make_facts(
+        names,
+        name=HOSTILE,
+        run_id=HOSTILE,
+        configuration={"note": HOSTILE},
+        lineage=Lineage((step,), {HOSTILE: HOSTILE}),
+        outcome=RunOutcome("failed", HOSTILE, 1.0, None, HOSTILE, HOSTILE, HOSTILE, (), HOSTILE, (HOSTILE,)),
+    )
     facts = replace(facts, findings=tuple(replace(one, text=HOSTILE) for one in facts.findings))
     page = parse_page(render_report(facts))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.report import read_data, read_scores, read_training
 from components.report.collect_facts import RunSources, collect_facts
+from components.report.describe_scores import describe_headline
+from components.report.facts import RunOutcome
 from components.report.render_report import render_report
 
 NAMES = ("ground", "road")
@@ -182,8 +185,63 @@ def test_verdict_alone_gives_the_metrics_without_matrices(tmp_path: Path) -> Non
     assert "The evaluation left no confusion matrix." in render_report(facts)
 
 
-def test_damaged_files_are_not_passed_over(tmp_path: Path) -> None:
+def test_damaged_files_are_said_and_the_rest_is_shown(tmp_path: Path) -> None:
     (tmp_path / "verdict.json").write_text("{")
+    (tmp_path / "metrics.json").write_text(json.dumps({"splits": {"test": SPLIT}}))
+    facts = collect_facts(RunSources(CONFIGURATION, blessing=str(tmp_path), evaluation=str(tmp_path)))
+    page = html.unescape(render_report(facts))
 
-    with pytest.raises(json.JSONDecodeError):
-        collect_facts(RunSources(CONFIGURATION, blessing=str(tmp_path)))
+    assert any("Verdict.json cannot be read: JSONDecodeError" in sentence for sentence in facts.missing)
+    assert "Verdict.json cannot be read" in page
+    assert facts.splits[0].summary["pixel_accuracy"] == 0.9
+
+
+def test_the_stores_metrics_stand_in_for_files_that_are_gone() -> None:
+    outcome = RunOutcome("pushed", blessed=True)
+    facts = collect_facts(
+        RunSources(CONFIGURATION, metrics={"test": SPLIT["metrics"]}, outcome=outcome, gone=("It is gone.",))
+    )
+
+    assert facts.splits[0].summary["pixel_accuracy"] == 0.9
+    assert facts.verdict.blessed is True
+    assert facts.missing[0] == "It is gone."
+
+
+def test_classes_are_known_without_a_configuration(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps({"class_names": NAMES, "splits": {"test": SPLIT}}))
+
+    assert collect_facts(RunSources({}, evaluation=str(tmp_path))).classes.names == tuple(NAMES)
+    assert collect_facts(RunSources({}, metrics={"val": SPLIT["metrics"]})).classes.names == tuple(
+        SPLIT["metrics"]["iou"]
+    )
+    assert len(collect_facts(RunSources({})).classes) == 0
+    assert "No verdict" in render_report(collect_facts(RunSources({})))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "headline", "reason"),
+    [
+        (
+            RunOutcome("failed", error="No space.\nmore", failed_component="Trainer"),
+            "Failed in Trainer",
+            "No space.",
+        ),
+        (
+            RunOutcome("refused", error="a.png: is empty. Remove it."),
+            "Refused",
+            "a.png: is empty. Remove it.",
+        ),
+        (RunOutcome("interrupted"), "Interrupted", "goes on where it stopped"),
+        (RunOutcome("running"), "Still running", "when it was made"),
+        (RunOutcome("pushed"), "Pushed", "not there any more"),
+        (RunOutcome("not blessed", blessed=False), "Not blessed, so not pushed", "A gate was not passed."),
+    ],
+    ids=lambda value: value.status if isinstance(value, RunOutcome) else "",
+)
+def test_what_became_of_the_run_is_its_headline(outcome: RunOutcome, headline: str, reason: str) -> None:
+    facts = collect_facts(RunSources(CONFIGURATION, outcome=outcome))
+    said = describe_headline(facts)
+
+    assert said.text == headline
+    assert any(reason in sentence for sentence in said.reasons)
+    assert headline in render_report(facts)
