@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import random
 import sys
+import time
 from collections.abc import Iterator
 
 from tfx.dsl.compiler import compiler, constants
@@ -17,7 +19,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from data import progress
 from pipeline import shared_facts, tracking
 from pipeline.config import PipelineConfig, config_json
-from pipeline.connect_store import Connection
+from pipeline.connect_store import Connection, new_store
 from pipeline.dag import ALWAYS_RUN, create_pipeline
 from pipeline.describe_environment import describe_environment
 from pipeline.fingerprint_code import list_code
@@ -25,12 +27,30 @@ from pipeline.workspace import Workspace
 from trainer.distribution import set_logical_cpus
 
 _LOGGER = logging.getLogger(__name__)
+_MAX_ATTEMPTS = 10
+
+
+class StoreHandle(metadata.Metadata):
+    """TFX's handle, on a store that ``connect_store`` opens."""
+
+    def __enter__(self) -> StoreHandle:
+        for attempt in range(_MAX_ATTEMPTS):
+            try:
+                self._store = new_store(self._connection_config)
+                break
+            except RuntimeError:
+                # Another process may be making the tables: MLMD then gives up, and asks to be called again.
+                if attempt == _MAX_ATTEMPTS - 1:
+                    raise
+                time.sleep(random.random())
+        self._users += 1
+        return self
 
 
 def register_run(config: PipelineConfig, connection: Connection, run_id: str) -> None:
     """Writes the run's context before anything runs, so that a run that dies at once is known too."""
     code, environment = list_code(), describe_environment()
-    with metadata.Metadata(connection) as handle:
+    with StoreHandle(connection) as handle:
         parent = context_lib.register_context_if_not_exists(
             handle, constants.PIPELINE_CONTEXT_TYPE_NAME, config.name
         )
@@ -76,7 +96,7 @@ def launch_nodes(representation: pipeline_pb2.Pipeline, connection: Connection) 
         with progress.current().stage(name):
             launcher.Launcher(
                 pipeline_node=node,
-                mlmd_connection=metadata.Metadata(connection),
+                mlmd_connection=StoreHandle(connection),
                 pipeline_info=representation.pipeline_info,
                 pipeline_runtime_spec=representation.runtime_spec,
                 executor_spec=runner_utils.extract_executor_spec(deployment, name),

@@ -1,0 +1,65 @@
+"""Long texts in parts, and whole again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ml_metadata import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from pipeline.long_text_store import PART_BYTES, LongTextStore, join_texts, split_texts
+
+
+@given(
+    st.dictionaries(st.text(max_size=9), st.tuples(st.text(max_size=5), st.integers(0, 9000)), max_size=3),
+    st.dictionaries(st.text(max_size=9), st.integers(0, 9000), max_size=3),
+)
+def test_texts_come_back_and_no_part_is_long(custom, declared):
+    node = pb.Execution(id=7)
+    for key, (text, times) in custom.items():
+        node.custom_properties[key].string_value = text * times
+    for key, length in declared.items():
+        node.properties[key].string_value = "aé€𝄞"[length % 4] * length
+    node.custom_properties["number"].int_value = 3
+    before = pb.Execution.FromString(node.SerializeToString())
+    split_texts(node)
+    for properties in (node.properties, node.custom_properties):
+        assert all(len(value.string_value.encode()) <= PART_BYTES for value in properties.values())
+    again = pb.Execution.FromString(node.SerializeToString())
+    split_texts(again)
+    assert again == node
+    join_texts(node)
+    assert node == before
+
+
+@pytest.fixture
+def stores(tmp_path):
+    """A store in parts, and the bare client on the same file."""
+    config = pb.ConnectionConfig()
+    config.sqlite.filename_uri = str(tmp_path / "metadata.sqlite")
+    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    store = LongTextStore(config)
+    return store, MetadataStore(config)
+
+
+def test_what_is_written_in_parts_is_read_as_a_whole(stores):
+    store, bare = stores
+    kind = pb.ContextType(name="kind")
+    kind.properties["text"] = pb.STRING
+    context = pb.Context(type_id=store.put_context_type(kind), name="one")
+    context.properties["text"].string_value = "x" * 5000
+    store.put_contexts([context])
+    assert context.properties["text"].string_value == "x" * 5000
+    (found,) = store.get_contexts()
+    assert found.properties["text"].string_value == "x" * 5000
+    assert dict(found.custom_properties) == {}
+    (kept,) = bare.get_contexts()
+    assert len(kept.properties["text"].string_value) == PART_BYTES
+    assert len(kept.custom_properties) == 2  # 5,000 bytes are three parts.
+    found.properties["text"].string_value = "short"
+    store.put_contexts([found])
+    (found,) = store.get_contexts_by_type("kind")
+    assert found.properties["text"].string_value == "short"
+    assert dict(found.custom_properties) == {}
+    assert bare.get_contexts()[0].properties["text"].string_value == "short"
