@@ -23,14 +23,13 @@ from data.decode_image import decode_image, decode_mask_png
 from data.read_transformed import DatasetStatistics
 from data.resize_example import content_size, letterbox_image, restore_rows
 from trainer.backbones import TOTAL_STRIDE_PX
+from trainer.classify import BAND_SCORES, classify
 from trainer.config import ModelConfig
 from trainer.count_pixels import count_pixels
 from trainer.fcn import build_model
 from trainer.receptive_field import measure_reach_px
 
 _SIZE = tf.TensorSpec([2], tf.int32)
-_BAND_SCORES = 8_000_000
-"""Logits that are held at once at an image's own size: 32 MB."""
 
 
 class ServedModel(tf.Module):
@@ -262,7 +261,7 @@ class ServedModel(tf.Module):
         Returns:
             What the function returned, [bands, ...].
         """
-        rows = tf.clip_by_value(_BAND_SCORES // (size[1] * self._num_classes), 1, size[0])
+        rows = tf.clip_by_value(BAND_SCORES // (size[1] * self._num_classes), 1, size[0])
 
         def apply(first_row: Any) -> Any:
             band = restore_rows(logits, size[0], size[1], first_row, rows)
@@ -270,13 +269,6 @@ class ServedModel(tf.Module):
 
         starts = tf.range(0, size[0], rows)
         return tf.map_fn(apply, starts, fn_output_signature=specs, parallel_iterations=1)
-
-
-def classify(logits: Any) -> tuple[Any, Any]:
-    """Returns class ids uint8 [height, width] and their probabilities float32 of [height, width, classes]."""
-    largest = tf.reduce_max(logits, axis=-1, keepdims=True)
-    probability = 1 / tf.reduce_sum(tf.exp(logits - largest), axis=-1)
-    return tf.cast(tf.argmax(logits, axis=-1), tf.uint8), probability
 
 
 def _join_bands(bands: Any, size: Any) -> Any:
