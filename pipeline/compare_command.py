@@ -41,9 +41,7 @@ def print_comparison(workspace: Workspace, runs: Sequence[str], as_json: bool) -
     Raises:
         RefusedError: if there is no such store or run, or fewer than two are named.
     """
-    if not 2 <= len(runs) <= len(_LETTERS):
-        what, remedy = f"{len(runs)} named", f"Name 2 to {len(_LETTERS)}: deconvflow compare A B"
-        raise RefusedError([Problem("runs to compare", what, remedy, "bad_option")])
+    check_number(runs)
     store = tracking.open_store(find_store(workspace))
     document = compare_runs(store, resolve_runs(tracking.list_runs(store), runs))
     if as_json:
@@ -52,6 +50,17 @@ def print_comparison(workspace: Workspace, runs: Sequence[str], as_json: bool) -
     for part in _parts(document):
         console.answers.print(part, soft_wrap=isinstance(part, str))
     return 0
+
+
+def check_number(runs: Sequence[str]) -> None:
+    """Refuses to compare fewer than two runs, or more than there are letters for.
+
+    Raises:
+        RefusedError: if there are too few or too many.
+    """
+    if not 2 <= len(runs) <= len(_LETTERS):
+        what, remedy = f"{len(runs)} named", f"Name 2 to {len(_LETTERS)}: deconvflow compare A B"
+        raise RefusedError([Problem("runs to compare", what, remedy, "bad_option")])
 
 
 def _parts(document: CompareDocument) -> Iterator[RenderableType]:

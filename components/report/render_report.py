@@ -42,7 +42,7 @@ def render_report(facts: RunFacts) -> str:
 
     Everything in ``facts`` is escaped; the page's own script is the only one that may run.
     """
-    script, style = _SOURCES["report.js"], _SOURCES["report.css"]
+    script, style = _SOURCES["report.js"], style_sheet()
     page = _environment().get_template("page.html.j2")
     return page.render(
         facts=facts,
@@ -51,15 +51,25 @@ def render_report(facts: RunFacts) -> str:
         has_baseline=facts.baseline_score(facts.gate_split) is not None,
         sections=_SECTIONS,
         style=Markup(style),
-        style_hash=_hash_source(style),
         script=Markup(script),
-        script_hash=_hash_source(script),
+        content_policy=Markup(content_policy()),
         error_colour=ERROR_COLOUR,
         configuration=_write_yaml(facts.configuration),
         charts=draw_learning_curves(facts.history),
         has_validation_loss=any("loss" in epoch.validation for epoch in facts.history),
         **_describe(facts),
     )
+
+
+def style_sheet() -> str:
+    """Returns the style of the page, which other pages of ours share."""
+    return _SOURCES["report.css"]
+
+
+def content_policy() -> str:
+    """Returns the page's Content-Security-Policy: its own style and script, pictures within it, no more."""
+    style, script = _hash_source(style_sheet()), _hash_source(_SOURCES["report.js"])
+    return f"default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'"
 
 
 def fingerprint_templates() -> str:
@@ -96,8 +106,17 @@ def _describe(facts: RunFacts) -> dict[str, Any]:
 
 @cache
 def _environment() -> jinja2.Environment:
+    return build_environment(jinja2.DictLoader(_SOURCES))
+
+
+def build_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
+    """Returns an environment that escapes everything and writes numbers as the page does.
+
+    Args:
+        loader: of templates; those of the page are there as well.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.DictLoader(_SOURCES),
+        loader=jinja2.ChoiceLoader([loader, jinja2.DictLoader(_SOURCES)]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
