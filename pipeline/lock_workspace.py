@@ -63,16 +63,19 @@ def lock_workspace(
     # A child that is forked must not keep the lock when its parent dies.
     watched = {"descriptor": descriptor}
     os.register_at_fork(after_in_child=lambda: _close(watched))
+    held = False
     try:
         if not _try(lock_file, descriptor):
             if not wait:
                 raise _busy(lock_file)
             _wait(lock_file, descriptor, tell)
+        held = True
         _sign(descriptor, run_id)
         yield
     finally:
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, 0)
+        if held:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, 0)
         _close(watched)
 
 
