@@ -143,7 +143,8 @@ def read_values(image: Image.Image, content: bytes) -> NDArray[np.integer]:
     """
     if image.mode in ("L", "P", "I;16", "1"):
         values = np.asarray(image, np.uint8 if image.mode == "1" else None)
-        return values // _grey_step(image, content)
+        step = _grey_step(image, content)
+        return values if step == 1 else values // step
     if image.mode in ("I", "I;16B", "I;16L"):
         return np.clip(np.asarray(image.convert("I")), 0, _MAX_VALUE)
     if image.mode in ("LA", "PA"):

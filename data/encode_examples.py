@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -104,20 +105,22 @@ class EncodeShardFn(beam.DoFn):
     def process(self, shard: Shard) -> Iterator[Any]:
         """Yields the digest of each pair written, and tagged ``problems`` those of each other pair."""
         files = _ShardFiles(self._uri, shard, self._max_file_bytes)
+        counts: Counter[str] = Counter()
         for found in map_ahead(partial(examine_pair, codec=self._codec), shard.pairs):
             advance()
-            _count("pairs_read")
+            counts["pairs_read"] += 1
             if isinstance(found, PairFacts):
-                size_bytes = files.write(encode_example(found, self._class_names))
-                _count(f"examples_{shard.split}")
-                _count("example_bytes", size_bytes)
+                counts["example_bytes"] += files.write(encode_example(found, self._class_names))
+                counts[f"examples_{shard.split}"] += 1
                 pair = found.pair
                 yield PairDigest(pair.image_id, pair.split, found.image_sha256, found.mask_sha256)
                 continue
             for problem in found:
-                _count(f"problems_{problem.code}")
+                counts[f"problems_{problem.code}"] += 1
                 yield beam.pvalue.TaggedOutput(PROBLEMS, problem)
         files.publish()
+        for name, amount in counts.items():
+            Metrics.counter(METRICS_NAMESPACE, name).inc(amount)
 
 
 class _ShardFiles:
@@ -164,7 +167,3 @@ class _ShardFiles:
 def temporary_folder(uri: str) -> str:
     """Returns the folder below an artifact where unfinished files are; its owner removes it."""
     return f"{uri}/.unfinished"
-
-
-def _count(name: str, amount: int = 1) -> None:
-    Metrics.counter(METRICS_NAMESPACE, name).inc(amount)
