@@ -208,7 +208,7 @@ def test_a_workspace_without_runs_is_a_sentence(call, tmp_path, asked):
 
 def test_schema_prints_a_command_s_schema(call):
     assert json.loads(call("schema", "lineage").out) == schema_of("lineage")
-    assert call("schema", "init").status == 2
+    assert call("schema", "schema").status == 2
 
 
 @pytest.mark.slow
