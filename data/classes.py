@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from data.config import DataConfig
 
 VOID_COLOUR = (0, 0, 0)
+BACKGROUND_COLOUR = (72, 76, 84)
+_BACKGROUND_NAMES = ("background", "_background_", "bg", "other")
 _GOLDEN_RATIO = 0.618033988749895
 
 
@@ -69,7 +71,8 @@ def build_class_table(config: DataConfig) -> ClassTable:
     for entry in config.classes:
         colour = entry.colour
         if colour is None:
-            colour = _choose_colour(entry.id, taken)
+            quiet = entry.name.lower() in _BACKGROUND_NAMES and BACKGROUND_COLOUR not in taken
+            colour = BACKGROUND_COLOUR if quiet else _choose_colour(entry.id, taken)
             taken.add(colour)
         rows.append(SegmentationClass(entry.id, entry.name, colour))
     return ClassTable(tuple(rows), config.ignore_id)

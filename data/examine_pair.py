@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -124,7 +125,7 @@ def _examine_image(content: bytes) -> _ImageFacts:
     is_jpeg = image.format in ("JPEG", "MPO")
     # Bits a channel: the ninth byte of a PNG's header chunk. Pillow narrows 16-bit colour to 8.
     bit_depth = 16 if not is_jpeg and content[24] == 16 else 8
-    orientation = image.getexif().get(_ORIENTATION_TAG, 1) if is_jpeg else 1
+    orientation = _read_orientation(image) if is_jpeg else 1
     turned = orientation in (5, 6, 7, 8)
     size = image.size
     return _ImageFacts(
@@ -135,6 +136,20 @@ def _examine_image(content: bytes) -> _ImageFacts:
         format="jpeg" if is_jpeg else "png",
         mean=_mean(image),
     )
+
+
+def _read_orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation, 1 to 8.
+
+    From the EXIF block alone: Pillow's ``getexif`` goes by XMP too, which neither browsers nor the
+    serving graph obey.
+    """
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        return int(exif.get(_ORIENTATION_TAG, 1))
+    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
+        return 1  # The graph, too, shows an image with a broken EXIF block as it is stored.
 
 
 def _count_channels(image: Image.Image) -> int:

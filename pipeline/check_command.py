@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from data.recognise_dataset import Proposal, recognise_dataset
 from data.wording import count
 from pipeline import console
 from pipeline.command_documents import CheckDocument, RecognisedDocument
+from pipeline.config import PipelineConfig
+from pipeline.run_command import materialise_sample
+from pipeline.workspace import Workspace
 
 EXIT_DONE, EXIT_REFUSED = 0, 2
 _MOST_SIZES = 3
@@ -51,6 +55,14 @@ def run_check(source: DataConfig | Path | str, as_json: bool, required_splits: C
         print_report(report, proposal)
     print_problems(report.problems, report.root)
     return EXIT_REFUSED if report.problems else EXIT_DONE
+
+
+def run_check_of_config(config: PipelineConfig, as_json: bool) -> int:
+    """Checks the data set of a configuration, as ``run_check`` does; the sample in a folder made for it."""
+    required = ("train", *config.evaluation.splits)
+    with tempfile.TemporaryDirectory(prefix="deconvflow-") as scratch:
+        console.install_reporter()
+        return run_check(materialise_sample(config, Workspace(Path(scratch))).data, as_json, required)
 
 
 def print_report(report: CheckReport, proposal: Proposal | None) -> None:

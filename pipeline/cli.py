@@ -96,13 +96,11 @@ def check(
 
     Exit status: 0 nothing wrong, 2 problems found.
     """
-    from pipeline.check_command import run_check
+    from pipeline.check_command import run_check, run_check_of_config
     from pipeline.config import load_config
 
     if config is not None and data is None:
-        loaded = load_config(config, override or [])
-        required = ("train", *loaded.evaluation.splits)
-        raise typer.Exit(run_check(loaded.data, as_json, required))
+        raise typer.Exit(run_check_of_config(load_config(config, override or []), as_json))
     if data is None or config is not None:
         raise typer.BadParameter("give either the folder of a data set, or --config")
     raise typer.Exit(run_check(data, as_json))
@@ -272,6 +270,48 @@ def ui(
     from pipeline.workspace import Workspace
 
     raise typer.Exit(serve_pages(Workspace(workspace, store), port))
+
+
+@app.command()
+def predict(
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGES...", help="Files, folders with all below them, or patterns."),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A pipeline's name (its newest version), NAME/VERSION, a version, or the path of one.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks and predictions.jsonl.")],
+    colours: Annotated[
+        bool, typer.Option("--colours", help="Masks in the classes' colours instead of their ids.")
+    ] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also write each image blended with the classes' colours.")
+    ] = False,
+    tile: Annotated[
+        str,
+        typer.Option(
+            help="auto: tiles where the working size is too large for one piece; off; or a tile's side in "
+            "pixels of the working size."
+        ),
+    ] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Replace outputs that are there already.")] = False,
+    workspace: WorkspaceOption = Path("workspace"),
+    as_json: JsonOption = False,
+) -> None:
+    """Segment images with a pushed model: a mask an image, and a line of JSON in predictions.jsonl.
+
+    Exit status: 0 all done, 1 some images could not be predicted (the others were), 2 refused.
+    """
+    from pipeline.predict_command import PredictQuery, print_predictions
+
+    query = PredictQuery(model, tuple(images), out, colours, overlay, tile, force)
+    raise typer.Exit(print_predictions(workspace, query, as_json))
 
 
 @app.command()

@@ -31,6 +31,13 @@ def test_adding_a_class_leaves_the_others_their_colours(make_config: Callable[..
     assert build_class_table(make_config(num_classes=21)).classes[:20] == few
 
 
+def test_a_background_is_grey_so_that_classes_stand_out(make_config: Callable[..., DataConfig]) -> None:
+    rows = [{"id": 0, "name": "Background"}, {"id": 1, "name": "background"}, {"id": 2, "name": "cell"}]
+    colours = [entry.colour for entry in build_class_table(make_config(classes=rows)).classes]
+    assert colours[0] == (72, 76, 84)
+    assert len(set(colours)) == 3
+
+
 def test_palette_holds_class_colours_and_black_elsewhere() -> None:
     table = ClassTable((SegmentationClass(0, "a", (1, 2, 3)), SegmentationClass(1, "b", (9, 8, 7))), 255)
     palette = table.palette()

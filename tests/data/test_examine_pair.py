@@ -117,6 +117,18 @@ def test_exif_orientation_gives_the_displayed_size(
     assert ("EXIF orientation" in problem.what) == turned
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"xmp": b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'},
+        {"exif": b"Exif\0\0not a TIFF header at all"},
+    ],
+)
+def test_xmp_and_broken_exif_turn_nothing(tmp_path: Path, save: Save, examine: Any, extra: Any) -> None:
+    image = save(tmp_path / "a.jpg", IMAGE, **extra)
+    assert facts_of(examine(image, save(tmp_path / "m.png", MASK))).height_px == 2
+
+
 def test_png_orientation_is_not_obeyed(tmp_path: Path, save: Save, examine: Any) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
