@@ -206,8 +206,12 @@ def _read_classes(sources: RunSources, files: _Files) -> ClassTable:
     names = files.metrics.get("class_names") or next(
         (list(metrics.get("iou") or ()) for metrics in sources.metrics.values()), []
     )
-    rows = tuple(ClassConfig(id=index, name=str(name)) for index, name in enumerate(names))
-    return build_class_table(DataConfig(root="unknown", classes=rows)) if rows else ClassTable((), 255)
+    if not names:
+        return ClassTable((), 255)
+    numbered = tuple(ClassConfig(id=index, name=str(index)) for index in range(len(names)))
+    table = build_class_table(DataConfig(root="unknown", classes=numbered))
+    rows = (replace(row, name=str(name)) for row, name in zip(table.classes, names, strict=True))
+    return ClassTable(tuple(rows), table.ignore_id)
 
 
 def _read_gate_split(config: Mapping[str, Any], files: _Files) -> str:

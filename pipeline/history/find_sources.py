@@ -11,6 +11,7 @@ from components.report.collect_facts import RunSources
 from components.report.facts import ComponentState, RunOutcome
 from components.report.lineage import MadeArtifact
 from components.report.read_data import split_order
+from components.report.read_scores import MANIFEST_FILE
 from data.errors import RefusedError
 from data.open_files import join_path, list_files
 from pipeline.format_answers import format_change, format_time
@@ -66,7 +67,7 @@ def find_sources(document: ShowDocument) -> RunSources:
         examples={
             split: _list_paths(folder) for split, folder in _split_folders(folders["examples"]).items()
         },
-        pushed_model=there.get("pushed_model"),
+        pushed_model=_find_manifest(folders["pushed_model"]),
         pushed=folders["pushed_model"].properties if folders["pushed_model"] else None,
         report=there.get("report"),
         metrics={split: metrics.model_dump() for split, metrics in run.metrics.items()},
@@ -117,6 +118,15 @@ class _Outputs:
         return _describe_push(made, artifact) if role == "pushed_model" else made
 
 
+def _find_manifest(artifact: ArtifactDocument | None) -> str | None:
+    """Returns the folder of the Pusher's copy of the manifest, or else of the served version's own."""
+    if artifact is None:
+        return None
+    folders = [artifact.uri, str(artifact.properties.get("pushed_destination") or "")]
+    there = (one for one in folders if one and FileReader().read_text(join_path(one, MANIFEST_FILE)))
+    return next(there, None)
+
+
 def _describe_push(made: MadeArtifact, artifact: ArtifactDocument) -> MadeArtifact:
     """Returns the pushed version where it is served, rather than the Pusher's own folder."""
     properties = artifact.properties
@@ -128,7 +138,7 @@ def _describe_push(made: MadeArtifact, artifact: ArtifactDocument) -> MadeArtifa
         maker=made.maker,
         run_id=made.run_id,
         facts={"Version": str(properties.get("pushed_version") or "")},
-        is_gone=FileReader().read_text(join_path(place, "manifest.json")) is None,
+        is_gone=FileReader().read_text(join_path(place, MANIFEST_FILE)) is None,
     )
 
 

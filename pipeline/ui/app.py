@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Callable, Sequence
 
@@ -148,8 +147,7 @@ def _say(request: Request, problems: Sequence[Problem], status: int) -> Response
 def _say_status(request: Request, error: Exception) -> Response:
     """Answers for paths and methods that there are not."""
     assert isinstance(error, HTTPException)
-    path = html.escape(request.url.path)[:200] if error.status_code == 404 else ""
-    problem = Problem(path or "this page", "does not exist", "Start from the table of runs", "no_page")
+    problem = Problem(request.url.path[:200], "does not exist", "Start from the table of runs", "no_page")
     return _say(request, [problem], error.status_code)
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,43 +209,56 @@ def test_the_component_is_wired_by_its_channels(inputs: Any) -> None:
 
 # --- in a browser ----------------------------------------------------------------------------------
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")
+POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy".*?>')
 
 
-def dump_dom(path: Path, profile: Path) -> str:
-    """Returns the page as it is after its scripts have run."""
-    assert CHROMIUM is not None
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
-    command += ["--virtual-time-budget=2000", "--dump-dom", path.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-
-
-def act(page: str, tmp_path: Path, script: str) -> Any:
+@pytest.fixture
+def act(page: str, tmp_path: Path, browser: Any) -> Callable[[str], Any]:
     """Runs a script in the page and returns what it returns. The page's policy would not let it."""
-    policy = re.compile(r'<meta http-equiv="Content-Security-Policy".*?>')
-    code = f"document.title = JSON.stringify((() => {{{script}}})())"
-    path = tmp_path / "acted.html"
-    path.write_text(policy.sub("", page).replace("</body>", f"<script>{code}</script></body>"), "utf-8")
-    title = re.search("<title>(.*?)</title>", dump_dom(path, tmp_path / "profile"), re.DOTALL)
-    assert title is not None
-    return json.loads(html.unescape(title[1]))
+
+    def run_script(script: str) -> Any:
+        code = f"document.title = JSON.stringify((() => {{{script}}})())"
+        path = tmp_path / "acted.html"
+        path.write_text(POLICY.sub("", page).replace("</body>", f"<script>{code}</script></body>"), "utf-8")
+        return browser.read_title(path.as_uri())
+
+    return run_script
 
 
-@in_a_browser
-def test_the_pages_own_script_is_let_run(page: str, tmp_path: Path) -> None:
+def test_the_pages_own_script_is_let_run(page: str, tmp_path: Path, browser: Any) -> None:
     (tmp_path / "index.html").write_text(page, "utf-8")
-    dom = dump_dom(tmp_path / "index.html", tmp_path / "profile")
+    dom = browser.dump_dom((tmp_path / "index.html").as_uri())
 
     assert re.search(r'<table class="confusion[^>]* role="grid"', dom)
     assert dom.count("Enlarge</button>") == 8
+    assert browser.list_complaints((tmp_path / "index.html").as_uri()) == []
 
 
-@in_a_browser
+def test_no_other_script_is_let_run(page: str, tmp_path: Path, browser: Any) -> None:
+    path = tmp_path / "index.html"
+    path.write_text(page.replace("</body>", "<script>document.title = 'taken over'</script></body>"), "utf-8")
+
+    assert "<title>taken over" not in browser.dump_dom(path.as_uri())
+    assert any("Content Security Policy" in line for line in browser.list_complaints(path.as_uri()))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--window-size=1280,900",), ("--window-size=500,900", "--blink-settings=preferredColorScheme=0")],
+    ids=["wide and light", "narrow and dark"],
+)
+def test_axe_finds_nothing(
+    page: str, tmp_path: Path, browser: Any, axe_script: str, flags: tuple[str, ...]
+) -> None:
+    path = tmp_path / "checked.html"
+    opened = POLICY.sub("", page).replace("<details>", "<details open>")
+    path.write_text(opened.replace("</body>", f"<script>{axe_script}</script></body>"), "utf-8")
+
+    assert browser.read_title(path.as_uri(), *flags) == []
+
+
 def test_the_matrix_is_read_by_keyboard(
-    page: str, tmp_path: Path, small: Any, many_scenes: list[Any]
+    act: Callable[[str], Any], small: Any, many_scenes: list[Any]
 ) -> None:
     script = """
         const table = document.querySelector("table.confusion");
@@ -261,7 +271,7 @@ def test_the_matrix_is_read_by_keyboard(
         return [stops.length, document.activeElement.getAttribute("aria-label"),
                 document.querySelector(".detail").textContent];
     """
-    stops, label, detail = act(page, tmp_path, script)
+    stops, label, detail = act(script)
     matrix = small.reference_matrix(many_scenes)
     count, total = matrix[1, 1], matrix[1].sum()
 
@@ -271,8 +281,7 @@ def test_the_matrix_is_read_by_keyboard(
     assert f"{100 * count / total:.1f}" in label
 
 
-@in_a_browser
-def test_classes_are_sorted_by_their_iou(page: str, tmp_path: Path) -> None:
+def test_classes_are_sorted_by_their_iou(act: Callable[[str], Any]) -> None:
     script = """
         const table = document.querySelector("table.classes");
         const names = () => [...table.tBodies[0].rows].map((row) => row.cells[0].textContent.trim());
@@ -281,7 +290,7 @@ def test_classes_are_sorted_by_their_iou(page: str, tmp_path: Path) -> None:
         for (let i = 0; i < 2; i++) { button.click(); seen.push(names()); }
         return [seen, button.parentElement.getAttribute("aria-sort")];
     """
-    (original, ascending, descending), order = act(page, tmp_path, script)
+    (original, ascending, descending), order = act(script)
 
     assert original == ["ground", "tree", "sky", "unicorn"]
     assert ascending[-1] == descending[-1] == "unicorn"
@@ -289,9 +298,8 @@ def test_classes_are_sorted_by_their_iou(page: str, tmp_path: Path) -> None:
     assert order == "descending"
 
 
-@in_a_browser
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_sticks_out_of_the_window(page: str, tmp_path: Path, width: int) -> None:
+def test_nothing_sticks_out_of_the_window(page: str, tmp_path: Path, browser: Any, width: int) -> None:
     frame = f'<iframe id="f" src="inner.html" style="width:{width}px;height:900px;border:0"></iframe>'
     inner = re.sub(r'<meta http-equiv="Content-Security-Policy".*?>', "", page)
     measure = "<script>const sizes = [document.documentElement.scrollWidth, innerWidth].join()</script>"
@@ -302,7 +310,7 @@ def test_nothing_sticks_out_of_the_window(page: str, tmp_path: Path, width: int)
     (tmp_path / "outer.html").write_text(
         f"<title>-</title>{frame}<script>onmessage = (e) => {{ document.title = e.data; }}</script>", "utf-8"
     )
-    title = re.search("<title>(.*?)</title>", dump_dom(tmp_path / "outer.html", tmp_path / "profile"))
+    title = re.search("<title>(.*?)</title>", browser.dump_dom((tmp_path / "outer.html").as_uri()))
 
     assert title is not None
     scroll, inner_width = (int(part) for part in title[1].split(","))

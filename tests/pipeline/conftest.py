@@ -1,15 +1,26 @@
-"""A small valid configuration to start from."""
+"""A small valid configuration to start from, and histories shaped as TFX leaves them."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
+import importlib.util
+import shutil
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
 
+from pipeline import tracking
+from pipeline.tracking import RunRecord
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STARTED = time.time() - 60
 _VALID: dict[str, Any] = {
     "name": "two-classes",
     "data": {
@@ -36,3 +47,69 @@ def write_yaml(tmp_path: Path) -> Callable[[Any], Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def writing() -> ModuleType:
+    """The module that writes histories, tests/benchmarks/history_store.py."""
+    spec = importlib.util.spec_from_file_location(
+        "history_store", REPOSITORY / "tests" / "benchmarks" / "history_store.py"
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["history_store"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def empty_store(writing: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that knows all types and holds nothing: registering them takes most of a small test's time."""
+    folder = tmp_path_factory.mktemp("empty")
+    writing.HistoryStore(folder).register_types()
+    return folder / "metadata.sqlite"
+
+
+@pytest.fixture
+def history(writing: ModuleType, empty_store: Path, tmp_path: Path) -> Any:
+    """An empty history in a workspace."""
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    shutil.copy(empty_store, workspace)
+    return writing.HistoryStore(workspace)
+
+
+@pytest.fixture
+def find(history: Any) -> Any:
+    """Returns the record of a run by its id."""
+
+    def find_record(run_id: str) -> RunRecord:
+        return next(record for record in tracking.list_runs(history.store) if record.run_id == run_id)
+
+    return find_record
+
+
+def _change_mask(writing: ModuleType) -> Any:
+    pairs = list(writing.make_pairs())
+    image_id, split, image, _ = pairs[3]
+    pairs[3] = (image_id, split, image, "another mask")
+    return tuple(pairs)
+
+
+@pytest.fixture
+def four_runs(writing: ModuleType, history: Any) -> Any:
+    """Four runs: then one mask, one line of code and one hyper-parameter changed, one at a time."""
+    plan = writing.PlannedRun
+    configuration = writing.make_configuration()
+    configuration["trainer"]["learning_rate"] = 0.02
+    mask, code = _change_mask(writing), {"data/a.py": "1" * 64, "trainer/b.py": "9" * 64}
+    better = ((95, 5, 0), (20, 80, 0), (0, 0, 0))
+    runs = [
+        plan("run-1", version=1),
+        plan("run-2", pairs=mask, version=2, matrix=better),
+        plan("run-3", pairs=mask, code=code, status="not blessed"),
+        plan("run-4", pairs=mask, code=code, configuration=configuration, version=3),
+    ]
+    # In one go, and a second apart: MLMD gives contexts that are written together one time.
+    history.add_runs([dataclasses.replace(run, started=STARTED + index) for index, run in enumerate(runs)])
+    return history

@@ -1,10 +1,9 @@
-"""Facts of a made-up run, and an HTML page as a tree."""
+"""Facts of a made-up run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,85 +24,6 @@ from components.report.facts import (
 )
 from data.classes import ClassTable, SegmentationClass
 from trainer.confusion_matrix import SUMMARY_METRICS, compute_metrics
-
-VOID_TAGS = {"meta", "link", "img", "br", "hr", "input"}
-
-
-@dataclass
-class Element:
-    """One element of a page; ``text`` is its own text and that of its children."""
-
-    tag: str
-    attributes: dict[str, str]
-    parent: Element | None = None
-    children: list[Element] = field(default_factory=list)
-    own_text: str = ""
-
-    def all(self, tag: str = "", **attributes: str) -> list[Element]:
-        """All elements below with a tag and with attributes (``class_`` for class)."""
-        wanted = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items()}
-        return [
-            one
-            for one in self.walk()
-            if (not tag or one.tag == tag)
-            and all(value in one.attributes.get(key, "").split() for key, value in wanted.items())
-        ]
-
-    def one(self, tag: str = "", **attributes: str) -> Element:
-        found = self.all(tag, **attributes)
-        assert len(found) == 1, f"{len(found)} elements {tag} {attributes}"
-        return found[0]
-
-    def walk(self) -> Iterator[Element]:
-        for child in self.children:
-            yield child
-            yield from child.walk()
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join([self.own_text, *(child.text for child in self.children)]).split())
-
-
-class _TreeBuilder(HTMLParser):
-    """Builds the tree, and refuses tags that do not nest."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.root = Element("", {})
-        self.current = self.root
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = [name for name, _ in attrs]
-        assert len(set(names)) == len(names), f"<{tag}> has an attribute twice: {names}"
-        element = Element(tag, {name: value or "" for name, value in attrs}, self.current)
-        self.current.children.append(element)
-        if tag not in VOID_TAGS:
-            self.current = element
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.current.children.append(Element(tag, {name: value or "" for name, value in attrs}, self.current))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.current.tag == tag, f"</{tag}> closes <{self.current.tag}>"
-        assert self.current.parent is not None
-        self.current = self.current.parent
-
-    def handle_data(self, data: str) -> None:
-        self.current.own_text += data
-
-
-@pytest.fixture(scope="session")
-def parse_page() -> Callable[[str], Element]:
-    """Parses a page strictly and returns its root."""
-
-    def parse(page: str) -> Element:
-        builder = _TreeBuilder()
-        builder.feed(page)
-        builder.close()
-        assert builder.current is builder.root, f"<{builder.current.tag}> is never closed"
-        return builder.root
-
-    return parse
 
 
 def make_score(name: str, matrix: Any, class_names: tuple[str, ...], num_images: int = 10) -> Score:
