@@ -19,6 +19,7 @@ from pipeline.history.comparison_documents import CompareDocument
 from pipeline.history.lineage_documents import LineageDocument
 from pipeline.history.report_document import ReportDocument
 from pipeline.history.run_documents import Document, RunsDocument, ShowDocument
+from pipeline.prediction_documents import PredictDocument, PredictedImage
 
 DOCUMENTS: dict[str, type[Document]] = {
     "run": RunDocument,
@@ -30,6 +31,8 @@ DOCUMENTS: dict[str, type[Document]] = {
     "compare": CompareDocument,
     "lineage": LineageDocument,
     "report": ReportDocument,
+    "predict": PredictDocument,
+    "predictions.jsonl": PredictedImage,
     "refusal": RefusalDocument,
 }
 """The document of each command; ``refusal`` is what all of them print when they refuse."""

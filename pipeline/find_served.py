@@ -1,0 +1,105 @@
+"""Which pushed version is meant by a pipeline's name, NAME/VERSION, a version or a path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    list_versions,
+    newest_version,
+    read_manifest,
+    verify_files,
+)
+from data.errors import Problem, RefusedError
+from pipeline.workspace import Workspace
+
+_MANY = 5
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A pushed version in its folder, its files as they were pushed."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def label(self) -> str:
+        """NAME/VERSION."""
+        return f"{self.manifest.name}/{self.manifest.version}"
+
+
+def find_served(workspace: Workspace, text: str) -> ServedModel:
+    """Returns the pushed version that is meant.
+
+    Args:
+        workspace: names and versions are looked for in its serving folder.
+        text: a pipeline's name (its newest version), ``NAME/VERSION``, a version if only one pipeline has
+            it, or the path of a version or of a folder of versions, anywhere.
+
+    Raises:
+        RefusedError: if there is none or several are meant, its manifest is missing or damaged, or a file
+            is not as it was pushed.
+    """
+    folders = list(_find_folders(workspace, text))
+    if len(folders) > 1:
+        labels = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
+        what, remedy = f"may be any of {labels}", "Give NAME/VERSION, or the path of the version"
+        raise _refuse(text, what, remedy, "ambiguous_model")
+    if not folders:
+        raise _not_found(workspace, text)
+    manifest = read_manifest(str(folders[0]))
+    if problems := verify_files(str(folders[0])):
+        raise RefusedError(problems)
+    return ServedModel(folders[0], manifest)
+
+
+def _find_folders(workspace: Workspace, text: str) -> Iterator[Path]:
+    """Yields the folders that may be meant: what the workspace serves comes before paths."""
+    served = _list_served(workspace)
+    if text in served:
+        yield workspace.serving(text) / str(served[text][-1])
+        return
+    if match := re.fullmatch(r"(?:(.+)/)?(\d{1,9})", text):
+        name, version = match[1], int(match[2])
+        found = [one for one, versions in served.items() if version in versions and name in (None, one)]
+        if found:
+            yield from (workspace.serving(one) / str(version) for one in found)
+            return
+    folder = Path(text)
+    newest = newest_version(text) if folder.is_dir() else None
+    if folder.is_dir() and newest is not None and not (folder / MANIFEST_FILE).exists():
+        yield folder / str(newest)
+    elif (folder / MANIFEST_FILE).is_file() or (folder / "saved_model.pb").is_file():
+        yield folder
+
+
+def _list_served(workspace: Workspace) -> dict[str, tuple[int, ...]]:
+    """Returns the versions of each pipeline that has any, by its name."""
+    root = workspace.root / "serving"
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    served = {folder.name: list_versions(str(folder)) for folder in folders if folder.is_dir()}
+    return {name: versions for name, versions in served.items() if versions}
+
+
+def _not_found(workspace: Workspace, text: str) -> RefusedError:
+    labels = [f"{name}/{versions[-1]}" for name, versions in _list_served(workspace).items()]
+    if Path(text).exists():
+        what = "is no pushed version: there is no manifest.json in it"
+    else:
+        what = f"was not pushed to {workspace.root / 'serving'}, and there is no such folder"
+    if labels:
+        known = ", ".join(labels[:_MANY]) + (", ..." if len(labels) > _MANY else "")
+        remedy = f"There are {known}; or name another workspace with --workspace, or give a version's path"
+    else:
+        remedy = "Nothing was pushed there yet: `deconvflow run`, or name another workspace with --workspace"
+    return _refuse(text, what, remedy, "no_model")
+
+
+def _refuse(text: str, what: str, remedy: str, code: str) -> RefusedError:
+    return RefusedError([Problem(f"model {text}", what, remedy, code)])
