@@ -14,7 +14,7 @@ from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import Problem, RefusedError
-from pipeline.long_text_store import LongTextStore
+from pipeline.postgresql_store import PostgreSQLStore
 from pipeline.probe_server import probe_server
 from pipeline.store_address import PASSWORD_VARIABLE, StoreAddress, read_password
 
@@ -104,13 +104,13 @@ def _open(address: StoreAddress, connection: Connection, create: bool) -> Metada
 
 
 def new_store(connection: Connection) -> MetadataStore:
-    """Returns MLMD's client, or ours where its own would refuse long texts.
+    """Returns MLMD's client, or ours where its own cannot write every text.
 
     Raises:
         RuntimeError: if the database cannot be opened.
     """
     if isinstance(connection, pb.ConnectionConfig) and connection.HasField("postgresql"):
-        return LongTextStore(connection)
+        return PostgreSQLStore(connection)
     return MetadataStore(connection)
 
 

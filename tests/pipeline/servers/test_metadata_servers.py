@@ -26,6 +26,8 @@ from pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
+# What texts of runs have in them, and more of it than PostgreSQL's index takes.
+ERROR = """C:\\new 'quoted' "twice" \u20ac %s; --""" + "".join(chr(33 + i * 7919 % 90) for i in range(9000))
 SERVERS = ["mariadb", "postgresql", "metadata_service"]
 
 
@@ -92,7 +94,8 @@ def recorded(server, tmp_path, write_pairs, tree, monkeypatch):
     for run_id in runs:
         execute_dag.register_run(config, connect(address), run_id)
         execute_dag.execute(config, workspace, connect(address), run_id)
-        summary = {tracking.SUMMARY_PROPERTY: json.dumps({"status": "failed", "seconds": 1.0})}
+        values = {"status": "failed", "seconds": 1.0, "error": ERROR}
+        summary = {tracking.SUMMARY_PROPERTY: json.dumps(values)}
         tracking.put_run_properties(store, run_id, summary)
     remember_store(workspace, address)
     return SimpleNamespace(
@@ -107,6 +110,7 @@ def test_runs_are_recorded_and_explained_without_a_trace_of_the_password(recorde
     document = json.loads(done.out)
     DOCUMENTS["runs"].model_validate(document)
     assert [run["run_id"] for run in document["runs"]] == recorded.runs
+    assert [run["error"] for run in document["runs"]] == [ERROR, ERROR]
     done = call("show", "latest", *at)
     assert (done.status, done.err) == (0, "")
     components = json.loads(done.out)["components"]

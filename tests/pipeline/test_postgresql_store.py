@@ -1,4 +1,4 @@
-"""Long texts in parts, and whole again."""
+"""Texts in parts and without backslashes, and whole again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from pipeline.long_text_store import PART_BYTES, LongTextStore, join_texts, split_texts
+from pipeline.postgresql_store import PART_BYTES, PostgreSQLStore, decode_texts, encode_texts
+
+_TEXTS = st.text(st.sampled_from("\\\ue00001aé€𝄞'\n"), max_size=5) | st.text(max_size=5)
 
 
 @given(
-    st.dictionaries(st.text(max_size=9), st.tuples(st.text(max_size=5), st.integers(0, 9000)), max_size=3),
+    st.dictionaries(st.text(max_size=9), st.tuples(_TEXTS, st.integers(0, 9000)), max_size=3),
     st.dictionaries(st.text(max_size=9), st.integers(0, 9000), max_size=3),
 )
 def test_texts_come_back_and_no_part_is_long(custom, declared):
@@ -23,13 +25,11 @@ def test_texts_come_back_and_no_part_is_long(custom, declared):
         node.properties[key].string_value = "aé€𝄞"[length % 4] * length
     node.custom_properties["number"].int_value = 3
     before = pb.Execution.FromString(node.SerializeToString())
-    split_texts(node)
+    encode_texts(node)
     for properties in (node.properties, node.custom_properties):
         assert all(len(value.string_value.encode()) <= PART_BYTES for value in properties.values())
-    again = pb.Execution.FromString(node.SerializeToString())
-    split_texts(again)
-    assert again == node
-    join_texts(node)
+        assert not any("\\" in value.string_value for value in properties.values())
+    decode_texts(node)
     assert node == before
 
 
@@ -39,7 +39,7 @@ def stores(tmp_path):
     config = pb.ConnectionConfig()
     config.sqlite.filename_uri = str(tmp_path / "metadata.sqlite")
     config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-    store = LongTextStore(config)
+    store = PostgreSQLStore(config)
     return store, MetadataStore(config)
 
 
