@@ -89,14 +89,12 @@ def collect_facts(sources: RunSources, max_ranked: int | None = None, score_imag
     names = classes.names
     gate_split = _read_gate_split(config, files)
     verdict, metrics = files.verdict, files.metrics
-    data = files.attempt(
-        "the statistics of the data", lambda: read_data.read_contents(sources.statistics, names), ()
+    data = files.collect(
+        "the statistics of the data", lambda: read_data.read_contents(sources.statistics, names)
     )
-    history = files.attempt(
-        "the training's history", lambda: read_training.read_history(sources.model_run), ()
-    )
+    history = files.collect("the training's history", lambda: read_training.read_history(sources.model_run))
     images, problem = _find_images(sources, classes, gate_split, max_ranked, score_images)
-    splits = files.attempt("the metrics", lambda: _read_splits(verdict, metrics, sources.metrics, names), ())
+    splits = files.collect("the metrics", lambda: _read_splits(verdict, metrics, sources.metrics, names))
     gaps = {
         "The evaluation left no verdict.": bool(verdict),
         "The evaluation left no confusion matrices.": bool(metrics),
@@ -111,7 +109,7 @@ def collect_facts(sources: RunSources, max_ranked: int | None = None, score_imag
         gate_split=gate_split,
         verdict=files.read_verdict(),
         splits=splits,
-        slices=files.attempt("the slices", lambda: read_scores.read_slices(verdict or metrics, names), ()),
+        slices=files.collect("the slices", lambda: read_scores.read_slices(verdict or metrics, names)),
         baseline=files.attempt(
             "the baseline", lambda: read_scores.read_baseline(verdict, metrics, names), None
         ),
@@ -161,6 +159,10 @@ class _Files:
             self.damages.append(f"{what[0].upper()}{what[1:]} cannot be read: {_describe_error(error)}.")
             return otherwise
 
+    def collect(self, what: str, read: Callable[[], tuple[T, ...]]) -> tuple[T, ...]:
+        """Returns what ``read`` returns, or else nothing and notes that it could not."""
+        return self.attempt(what, read, ())
+
     def read_verdict(self) -> Verdict:
         """Returns the verdict; what the files do not say, the metadata store may."""
         outcome = self._sources.outcome
@@ -175,12 +177,8 @@ class _Files:
 
     def read_findings(self) -> tuple[Finding, ...]:
         """Returns what was found in the data, by ExampleValidator and by the data gate."""
-        anomalies = self.attempt(
-            "the anomalies", lambda: read_data.read_findings(self._sources.anomalies), ()
-        )
-        report = self.attempt(
-            "the data gate's report", lambda: read_data.read_gate_report(self.gate_report), ()
-        )
+        anomalies = self.collect("the anomalies", lambda: read_data.read_findings(self._sources.anomalies))
+        report = self.collect("the data gate's report", lambda: read_data.read_gate_report(self.gate_report))
         return anomalies + report
 
     def _read(self, folder: str | None, name: str) -> dict[str, Any]:
