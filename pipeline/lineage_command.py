@@ -38,6 +38,8 @@ class LineageQuery:
     svg: Path | None = None
     dot: Path | None = None
     all_images: bool = False
+    copies: bool = True
+    """Whether the subject may be the path of a copied version."""
 
 
 def print_lineage(workspace: Workspace, query: LineageQuery, as_json: bool) -> int:
@@ -68,7 +70,7 @@ def find_lineage(store: MetadataStore, records: Sequence[RunRecord], query: Line
     text, kind = query.subject, query.kind
     if kind in (None, "model"):
         pushed = list_pushed(store)
-        model = find_model(pushed, text, {record.run_id for record in records})
+        model = find_model(pushed, text, {record.run_id for record in records}, query.copies)
         if model is not None:
             return trace_model(store, records, model)
         if kind == "model":

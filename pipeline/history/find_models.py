@@ -73,7 +73,9 @@ def get_artifacts_by_type(store: MetadataStore, type_name: str) -> list[pb.Artif
         return []
 
 
-def find_model(pushed: Sequence[PushedVersion], text: str, run_ids: Container[str]) -> PushedVersion | None:
+def find_model(
+    pushed: Sequence[PushedVersion], text: str, run_ids: Container[str], copies: bool = True
+) -> PushedVersion | None:
     """Returns the pushed model that is meant; None if no model is.
 
     Args:
@@ -81,6 +83,7 @@ def find_model(pushed: Sequence[PushedVersion], text: str, run_ids: Container[st
         text: the path of a version, here or copied elsewhere with its manifest, ``NAME/VERSION``, or a
             version's number.
         run_ids: all runs of the store.
+        copies: look for a copied version where ``text`` is the path of a folder.
 
     Raises:
         RefusedError: if several are meant, the manifest of a copy is damaged, or it is from another store.
@@ -94,13 +97,27 @@ def find_model(pushed: Sequence[PushedVersion], text: str, run_ids: Container[st
             raise RefusedError([Problem(f"model {text}", what, remedy, "ambiguous_model")])
         if found:
             return found[0]
-    folder = Path(text)
     for one in pushed:
-        if one.path in (text.rstrip("/"), str(folder.resolve())):
+        if one.path in (text.rstrip("/"), resolve_path(text)):
             return one
-    if folder.is_dir() and (folder / MANIFEST_FILE).exists():
-        return _find_by_manifest(pushed, folder, read_manifest(str(folder)), run_ids)
+    if copies and _is_version(text):
+        return _find_by_manifest(pushed, Path(text), read_manifest(text), run_ids)
     return None
+
+
+def resolve_path(text: str) -> str:
+    """Returns the absolute path that a text stands for; the text itself where it cannot be a path."""
+    try:
+        return str(Path(text).resolve())
+    except (OSError, ValueError):
+        return text
+
+
+def _is_version(text: str) -> bool:
+    try:
+        return (Path(text) / MANIFEST_FILE).is_file()
+    except (OSError, ValueError):  # Too long for a path, or with characters that none has.
+        return False
 
 
 def _find_by_manifest(

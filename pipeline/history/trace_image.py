@@ -12,7 +12,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import Problem, RefusedError
 from pipeline import tracking
-from pipeline.history.find_models import PUSHED_TYPE, get_artifacts_by_type, read_pushed
+from pipeline.history.find_models import PUSHED_TYPE, get_artifacts_by_type, read_pushed, resolve_path
 from pipeline.history.lineage_documents import (
     LineageDocument,
     LineageEdge,
@@ -105,7 +105,7 @@ def _content_of(artifact: pb.Artifact) -> str:
 def _match(images: Mapping[str, SourceImage], text: str) -> list[SourceImage]:
     if text in images:
         return [images[text]]
-    paths = {text, str(Path(text).resolve())}
+    paths = {text, resolve_path(text)}
     return [image for image in images.values() if paths & {image.image_path, image.mask_path}]
 
 

@@ -140,7 +140,8 @@ class HistoryReader:
         Raises:
             RefusedError: if nothing is meant by the subject, or more than one thing.
         """
-        query = LineageQuery(subject, kind)
+        # A page opens no folder that whoever asks has named.
+        query = LineageQuery(subject, kind, copies=False)
         return self._ask(lambda store: find_lineage(store, tracking.list_runs(store), query))
 
     def collect(self, run: str) -> RunFacts:

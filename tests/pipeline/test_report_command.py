@@ -18,6 +18,8 @@ from components.report.facts import ImageResult, ImageResults, Picture
 from components.report.keep_images import write_images
 from pipeline import cli, console
 from pipeline.history.report_document import ReportDocument
+from pipeline.make_report import publish_report
+from pipeline.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptV"
@@ -191,3 +193,21 @@ def test_neither_report_nor_ui_waits_for_tensorflow_or_tfx(four_runs: Any) -> No
         [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert done.stderr.splitlines()[-1] == "set()"
+
+
+def test_the_page_that_a_run_leaves_is_that_run_s_own(four_runs: Any) -> None:
+    keep_images(four_runs, "run-4")
+    workspace = Workspace(four_runs.workspace)
+    path = publish_report(four_runs.store, workspace, "run-4")
+
+    assert path == workspace.report("run-4") / "index.html"
+    text = text_of(path)
+    assert "Run run-4 , started" in text
+    assert "DatasetSnapshot, in run run-2 , taken from the cache" in text
+    assert "street/1" in text
+    assert [one.name for one in path.parent.iterdir()] == ["index.html"]
+
+
+def test_a_run_does_not_fail_for_its_page(four_runs: Any, caplog: Any) -> None:
+    assert publish_report(four_runs.store, Workspace(four_runs.workspace), "nope") is None
+    assert "the report of run nope was not written" in caplog.text

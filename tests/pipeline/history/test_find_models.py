@@ -86,3 +86,15 @@ def test_a_model_that_was_pushed_again_is_one_version(two_versions, meant, writi
 def test_a_run_that_pushed_nothing_has_no_version(history, writing):
     history.add_run(writing.PlannedRun("run-1", status="not blessed"))
     assert list_pushed(history.store) == []
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "a\0b", "/" + "x/" * 3000, ""])
+def test_what_cannot_be_a_path_is_no_model(two_versions, meant, text):
+    assert meant(text) is None
+
+
+def test_copies_are_looked_for_on_request_only(two_versions, tmp_path):
+    shutil.copytree(two_versions.workspace / "serving" / "boxes" / "2", tmp_path / "copy")
+    pushed = list_pushed(two_versions.store)
+    assert find_model(pushed, str(tmp_path / "copy"), {"run-2"}).label == "boxes/2"
+    assert find_model(pushed, str(tmp_path / "copy"), {"run-2"}, copies=False) is None
