@@ -28,12 +28,10 @@ from data.read_pairs import (
     HashPairs,
     PairDigest,
     ReadPlan,
-    digest_pair,
-    map_ahead,
     showing_progress,
     write_plan,
 )
-from data.take_snapshot import fingerprint_snapshot, snapshot_lines
+from data.take_snapshot import fingerprint_snapshot, read_digests, snapshot_lines
 
 _FOUND = "found_fingerprint"
 _STAGE = "hash the data set"
@@ -68,7 +66,7 @@ class DatasetSnapshotDriver(ContentDriver):
         except (RefusedError, OSError):
             return {_FOUND: ""}
         with showing_progress(_STAGE, len(listing.pairs)):
-            return {_FOUND: fingerprint_snapshot(listing, map_ahead(digest_pair, listing.pairs))}
+            return {_FOUND: fingerprint_snapshot(listing, read_digests(listing.pairs))}
 
 
 class DatasetSnapshotExecutor(base_beam_executor.BaseBeamExecutor):

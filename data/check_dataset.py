@@ -18,8 +18,12 @@ from data.fingerprint_dataset import find_leaks, fingerprint
 from data.list_pairs import list_pairs
 from data.map_processes import map_processes
 from data.measure_split_distances import measure_split_distances
+from data.open_files import is_remote
 from data.pairs import Listing, Pair
 from data.read_attributes import read_attributes
+
+_REMOTE_THREADS = 8
+"""In each process, while most of them wait for an object store."""
 
 
 def check_dataset(
@@ -44,7 +48,8 @@ def check_dataset(
     attributes = read_attributes(config, listing)
     pairs = _spread(listing.pairs, limit)
     examine = partial(_examine, codec=build_mask_codec(config))
-    results = map_processes(examine, pairs, "check images and masks", workers)
+    threads = _REMOTE_THREADS if is_remote(config.root) else 1
+    results = map_processes(examine, pairs, "check images and masks", workers, threads)
     facts = [result for result in results if isinstance(result, PairFacts)]
     problems = {*listing.problems, *attributes.problems, *find_absent_splits(listing, required_splits)}
     problems.update(problem for result in results if not isinstance(result, PairFacts) for problem in result)

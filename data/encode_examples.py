@@ -18,7 +18,7 @@ from data.decode_mask import build_mask_codec
 from data.errors import Problem
 from data.examine_pair import PairFacts, examine_pair
 from data.plan_shards import Shard
-from data.read_pairs import METRICS_NAMESPACE, PairDigest, advance, map_ahead
+from data.read_pairs import METRICS_NAMESPACE, PairDigest, advance, count_read_threads, map_ahead
 
 PROBLEMS = "problems"
 MAX_FILE_BYTES = 128 * 1024 * 1024
@@ -106,7 +106,8 @@ class EncodeShardFn(beam.DoFn):
         """Yields the digest of each pair written, and tagged ``problems`` those of each other pair."""
         files = _ShardFiles(self._uri, shard, self._max_file_bytes)
         counts: Counter[str] = Counter()
-        for found in map_ahead(partial(examine_pair, codec=self._codec), shard.pairs):
+        examine = partial(examine_pair, codec=self._codec)
+        for found in map_ahead(examine, shard.pairs, count_read_threads(shard.pairs)):
             advance()
             counts["pairs_read"] += 1
             if isinstance(found, PairFacts):

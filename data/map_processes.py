@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TypeVar
 
 from data.progress import current
@@ -20,7 +20,11 @@ _LARGEST_CHUNK = 32
 
 
 def map_processes(
-    function: Callable[[Item], Result], items: Sequence[Item], stage: str, workers: int | None = None
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    stage: str,
+    workers: int | None = None,
+    threads: int = 1,
 ) -> list[Result]:
     """Returns ``[function(item) for item in items]``, computed in several processes.
 
@@ -29,6 +33,7 @@ def map_processes(
         items: picklable.
         stage: what the progress is called.
         workers: so many processes; as many as this process may use processors if None.
+        threads: so many in each process, for work that waits for others.
     """
     workers = workers or len(os.sched_getaffinity(0))
     if workers < 2 or len(items) < _FEWEST_ITEMS:
@@ -39,7 +44,7 @@ def map_processes(
     results: list[Result] = []
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(_start_method())) as pool:
         # Submitted before the stage opens: its drawing may start a thread, and forks come first.
-        futures = [pool.submit(_map_chunk, function, chunk) for chunk in chunks]
+        futures = [pool.submit(_map_chunk, function, chunk, threads) for chunk in chunks]
         try:
             with current().stage(stage, len(items)) as progress:
                 for future, chunk in zip(futures, chunks, strict=True):
@@ -57,7 +62,10 @@ def _one(function: Callable[[Item], Result], item: Item, advance: Callable[[floa
     return result
 
 
-def _map_chunk(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
+def _map_chunk(function: Callable[[Item], Result], chunk: Sequence[Item], threads: int) -> list[Result]:
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(function, chunk))
     return [function(item) for item in chunk]
 
 

@@ -1,6 +1,7 @@
-"""Reading and listing files, on this machine or wherever Beam's file systems reach.
+"""Reading and listing files, on this machine, in object stores or wherever Beam's file systems reach.
 
-A path with ``scheme://`` goes through ``apache_beam.io.filesystems``, which is imported only then.
+``s3://`` and ``gs://`` go through ``data.object_store``, any other ``scheme://`` through
+``apache_beam.io.filesystems``, which is imported only then.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import Problem, RefusedError
+from data.object_store import StoreError, is_in_object_store, open_bucket
 
 _IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
@@ -69,6 +71,9 @@ def read_bytes(path: str) -> bytes:
         # Reading by Path.read_bytes takes longer than the decoding of a small mask.
         with open(path, "rb") as file:  # noqa: PTH123
             return file.read()
+    if is_in_object_store(path):
+        store, key = open_bucket(path)
+        return store.read(key)
     try:
         with _beam_file_systems(path).open(path, compression_type="uncompressed") as stream:
             content: bytes = stream.read()
@@ -84,6 +89,9 @@ def exists(path: str) -> bool:
     """Says whether a file or folder is there."""
     if not is_remote(path):
         return Path(path).exists()
+    if is_in_object_store(path):
+        store, key = open_bucket(path)
+        return store.exists(key) or any(True for _ in store.list_objects(key + "/"))
     return bool(_beam_file_systems(path).exists(path))
 
 
@@ -93,9 +101,9 @@ def list_files(root: str) -> FileTree:
     Raises:
         RefusedError: if there is no such folder.
     """
-    root = root.rstrip("/") or "/"
     if is_remote(root):
-        return _list_remote(root)
+        return _list_remote(root.rstrip("/") if root.rstrip("/").count("/") > 1 else root)
+    root = root.rstrip("/") or "/"
     if not Path(root).is_dir():
         what = "is a file, not a folder" if Path(root).exists() else "there is no such folder"
         raise RefusedError([Problem(root, what, "Name the folder that holds the data set", "missing_folder")])
@@ -154,16 +162,10 @@ def _escaping_link(path: str, target: str) -> Problem:
 
 
 def _list_remote(root: str) -> FileTree:
-    file_systems = _beam_file_systems(root)
-    try:
-        matches = file_systems.match([root + "/**"])[0].metadata_list
-    except Exception as error:
-        what = f"cannot be listed ({' '.join(str(error).split())})"
-        remedy = "Check the path, and that this machine may read it"
-        raise RefusedError([Problem(root, what, remedy, "unreadable_file")]) from error
+    paths = _list_objects(root) if is_in_object_store(root) else _match_files(root)
     files = sorted(
         below
-        for below in (entry.path[len(root) :].lstrip("/") for entry in matches)
+        for below in (path[len(root) :].lstrip("/") for path in paths)
         if below and not below.endswith("/") and not any(is_hidden(part) for part in below.split("/"))
     )
     if not files:
@@ -177,6 +179,28 @@ def _list_remote(root: str) -> FileTree:
     return FileTree(root, tuple(files), frozenset(folders))
 
 
+def _list_objects(root: str) -> list[str]:
+    """Returns the paths of all objects below a folder of a bucket."""
+    try:
+        store, key = open_bucket(root)
+        prefix = key + "/" if key else ""
+        bucket = root.removesuffix(key)
+        return [join_path(bucket, entry.key) for entry in store.list_objects(prefix)]
+    except StoreError as error:
+        raise RefusedError([error.problem]) from error
+
+
+def _match_files(root: str) -> list[str]:
+    """Returns the paths of all files below a folder, by Beam."""
+    file_systems = _beam_file_systems(root)
+    try:
+        return [entry.path for entry in file_systems.match([root + "/**"])[0].metadata_list]
+    except Exception as error:
+        what = f"cannot be listed ({' '.join(str(error).split())})"
+        remedy = "Check the path, and that this machine may read it"
+        raise RefusedError([Problem(root, what, remedy, "unreadable_file")]) from error
+
+
 def _beam_file_systems(path: str) -> Any:
     """Imports Beam only where a path needs it: it takes seconds."""
     from apache_beam.io.filesystems import FileSystems
@@ -186,6 +210,8 @@ def _beam_file_systems(path: str) -> Any:
     except ValueError as error:
         scheme = path.split("://", 1)[0]
         what = f"this installation of Apache Beam opens no {scheme}:// paths ({error})"
-        remedy = "Install Beam's extra for it (apache-beam[gcp], apache-beam[aws]) or use a local path"
+        remedy = (
+            "Use a local path, s3:// (MinIO's too, by AWS_ENDPOINT_URL_S3), gs://, or install Beam's extra"
+        )
         raise RefusedError([Problem(path, what, remedy, "unknown_scheme")]) from error
     return FileSystems

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +17,13 @@ from apache_beam.metrics import Metrics
 
 from data import progress
 from data.fingerprint_dataset import hash_pair
+from data.open_files import is_remote
 from data.pairs import Pair
 from data.plan_shards import Shard, shard_from_json, shard_to_json
 
 METRICS_NAMESPACE = "deconvflow"
 READ_THREADS = min(4, os.cpu_count() or 1)
+REMOTE_READ_THREADS = 16
 SECONDS_WORTH_A_THREAD = 0.002
 UNREADABLE = "unreadable"
 
@@ -94,7 +96,7 @@ class HashShardFn(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[PairDigest]:
         """Yields a digest a pair, in the shard's order."""
-        for digest in map_ahead(digest_pair, shard.pairs):
+        for digest in map_ahead(digest_pair, shard.pairs, count_read_threads(shard.pairs)):
             self._pairs.inc()
             advance()
             yield digest
@@ -108,6 +110,11 @@ def digest_pair(pair: Pair) -> PairDigest:
         # Ingest opens the same files and says which of the two it was, and why.
         image_sha256 = mask_sha256 = UNREADABLE
     return PairDigest(pair.image_id, pair.split, image_sha256, mask_sha256)
+
+
+def count_read_threads(pairs: Sequence[Pair]) -> int:
+    """Returns how many threads read pairs best: those that wait for an object store use no processor."""
+    return REMOTE_READ_THREADS if pairs and is_remote(pairs[0].image_path) else READ_THREADS
 
 
 def map_ahead(

@@ -10,7 +10,7 @@ from data.config import DataConfig
 from data.fingerprint_dataset import fingerprint
 from data.list_dataset import list_dataset
 from data.pairs import Listing, Pair
-from data.read_pairs import PairDigest, digest_pair, map_ahead
+from data.read_pairs import PairDigest, count_read_threads, digest_pair, map_ahead
 
 
 def fingerprint_snapshot(listing: Listing, digests: Iterable[PairDigest]) -> str:
@@ -31,6 +31,11 @@ def fingerprint_snapshot(listing: Listing, digests: Iterable[PairDigest]) -> str
     return hashlib.sha256(json.dumps([pairs, sorted(attributes), sorted(problems)]).encode()).hexdigest()
 
 
+def read_digests(pairs: Sequence[Pair]) -> Iterator[PairDigest]:
+    """Yields the digest of each pair, read in this process."""
+    return map_ahead(digest_pair, pairs, count_read_threads(pairs))
+
+
 def fingerprint_dataset(config: DataConfig) -> str:
     """Lists a data set, reads all its files in this process and returns its fingerprint.
 
@@ -38,7 +43,7 @@ def fingerprint_dataset(config: DataConfig) -> str:
         RefusedError: if the root is no folder.
     """
     listing = list_dataset(config)
-    return fingerprint_snapshot(listing, map_ahead(digest_pair, listing.pairs))
+    return fingerprint_snapshot(listing, read_digests(listing.pairs))
 
 
 def snapshot_lines(pairs: Sequence[Pair], digests: Iterable[PairDigest]) -> Iterator[str]:

@@ -143,5 +143,5 @@ def test_remote_files_are_listed_and_read_through_beam() -> None:
 
 @pytest.mark.slow
 def test_an_unknown_scheme_is_refused_with_what_to_install() -> None:
-    with pytest.raises(RefusedError, match=r"nosuch:// paths.*apache-beam\[aws\]"):
+    with pytest.raises(RefusedError, match=r"nosuch:// paths.*Beam's extra"):
         read_bytes("nosuch://bucket/a.png")
