@@ -66,6 +66,14 @@ class SmokeTestConfig(FrozenModel):
     """So many images of the gate's split go through every signature."""
 
 
+class PushConfig(FrozenModel):
+    """Where models go."""
+
+    root: str | None = None
+    """The folder, or the s3:// or gs:// address, below which each pipeline has its versions: ROOT/NAME/1,
+    ROOT/NAME/2, ... A relative one starts at the YAML file's folder; None is the workspace's serving."""
+
+
 class BeamConfig(FrozenModel):
     """Arguments of every Beam component, as on Beam's own command line."""
 

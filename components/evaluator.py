@@ -30,6 +30,7 @@ from components.bound_batches import bounded_batches
 from components.build_eval_config import build_eval_config
 from components.config import EvaluationConfig
 from components.evaluation_results import SliceResult, find_empty_slices
+from components.fetch_version import on_this_machine
 from components.gates import slice_feature, validate_gates
 from components.judge_model import Verdict, judge_model, metrics_to_json, verdict_to_json
 from components.manifest import fingerprint_model
@@ -39,6 +40,7 @@ from data.errors import Problem, RefusedError
 
 VERDICT_FILE = "verdict.json"
 METRICS_FILE = "metrics.json"
+_FETCHED = ".baseline"
 
 
 class Executor(tfx_evaluator.Executor):
@@ -64,13 +66,15 @@ class Executor(tfx_evaluator.Executor):
         examples = artifact_utils.get_single_instance(input_dict[keys.EXAMPLES_KEY])
         _check_splits(examples, config.splits)
         baseline = BaselineReference.from_value(exec_properties["baseline_uri"])
-        inputs = dict(input_dict)
-        if baseline.path:
-            inputs[keys.BASELINE_MODEL_KEY] = [_pushed_model(baseline.path)]
         _restore_names()
-        with bounded_batches():
+        # Beside the outputs, where Beam's workers see it, wherever they are.
+        scratch = Path(artifact_utils.get_single_uri(output_dict[keys.EVALUATION_KEY])) / _FETCHED
+        with bounded_batches(), on_this_machine(baseline.path, scratch) as baseline_dir:
+            models = {keys.BASELINE_MODEL_KEY: [_pushed_model(baseline_dir)]} if baseline_dir else {}
             super().Do(
-                inputs, output_dict, {**exec_properties, keys.MODULE_PATH_KEY: evaluation_hooks.__name__}
+                {**input_dict, **models},
+                output_dict,
+                {**exec_properties, keys.MODULE_PATH_KEY: evaluation_hooks.__name__},
             )
         self._write_verdict(config, baseline, input_dict, output_dict, exec_properties)
 

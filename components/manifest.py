@@ -16,6 +16,7 @@ from components.version_store import list_versions, version_path
 from data.classes import ClassTable, SegmentationClass
 from data.config import Colour, FrozenModel
 from data.errors import Problem, RefusedError
+from data.object_store import StoreError
 from data.open_files import is_safe_below
 
 MANIFEST_FILE = "manifest.json"
@@ -123,7 +124,7 @@ def verify_files(version_dir: str) -> list[Problem]:
         (TF Serving's warm-up requests, say) are none.
 
     Raises:
-        RefusedError: the manifest itself cannot be read.
+        RefusedError: the manifest itself, or the store that it is in, cannot be read.
     """
     problems = []
     remedy = f"Push the model again, and remove {version_dir}"
@@ -131,6 +132,8 @@ def verify_files(version_dir: str) -> list[Problem]:
         where = f"{version_dir}/{path}"
         try:
             actual = version_store.hash_file(version_dir, path)
+        except StoreError as error:
+            raise RefusedError([error.problem]) from error
         except OSError:
             problems.append(Problem(where, "is missing from the pushed version", remedy, "missing_file"))
             continue

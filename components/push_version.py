@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-from components import version_store
 from components.manifest import (
     MANIFEST_FILE,
     STATISTICS_FILE,
@@ -17,12 +16,12 @@ from components.manifest import (
     ManifestClass,
     ManifestMetrics,
     fingerprint_model,
-    hash_files,
     newest_version,
     read_manifest,
     verify_files,
     version_path,
 )
+from components.version_store import StagedVersion, VersionStore, open_versions
 from data.classes import ClassTable
 from data.errors import RefusedError
 
@@ -68,30 +67,31 @@ def push_version(
 ) -> PushedVersion:
     """Copies a model into the serving root as its next version.
 
-    Pushes at the same time get distinct numbers: a number is taken by a rename, and the loser tries
-    the next. A number that was pushed once is not used again, even if its folder was removed since.
+    Pushes at the same time get distinct numbers: a number is taken by a rename, in an object store by a
+    conditional write, and the loser tries the next. A number that was pushed once is not used again, even
+    if its folder was removed since.
 
     Args:
-        serving_root: the folder of the versions; made if need be.
-        model_dir: the SavedModel's folder.
+        serving_root: the folder of the versions, or an address in an object store; made if need be.
+        model_dir: the SavedModel's folder, on this machine.
         facts: for the manifest.
         statistics_file: FeatureStats.pb of the train split, kept beside the model.
 
     Raises:
-        OSError: the disk is full, or the like; nothing is left behind.
+        OSError: the disk is full, the store cannot be reached, or the like; no version is left behind.
     """
     fingerprint = fingerprint_model(model_dir)
-    version_store.remove_stale(serving_root)
+    store = open_versions(serving_root)
+    store.remove_stale()
     if served := _served_already(serving_root, fingerprint):  # Before copying.
         return served
-    with version_store.StagedVersion(serving_root) as staged:
+    with store.stage() as staged:
         staged.copy_tree(model_dir)
         if statistics_file:
             staged.copy_file(statistics_file, STATISTICS_FILE)
-        # Of the copy, so that a copying error is found by verify_files.
-        files = hash_files(staged.folder, version_store.list_files(staged.folder))
+        files = staged.hash_files()
         return _place(
-            serving_root, staged, lambda version: _write_manifest(version, fingerprint, files, facts)
+            serving_root, store, staged, lambda version: _write_manifest(version, fingerprint, files, facts)
         )
 
 
@@ -108,20 +108,23 @@ def _served_already(serving_root: str, fingerprint: str) -> PushedVersion | None
 
 
 def _place(
-    serving_root: str, staged: version_store.StagedVersion, write_manifest: Callable[[int], Manifest]
+    serving_root: str,
+    store: VersionStore,
+    staged: StagedVersion,
+    write_manifest: Callable[[int], Manifest],
 ) -> PushedVersion:
-    used = [version for version, _ in version_store.read_push_log(serving_root)]
+    refused: list[int] = []
     for _ in range(_MAX_ATTEMPTS):
-        version = max([*version_store.list_versions(serving_root), *used], default=0) + 1
+        version = max([*store.list_used(), *refused], default=0) + 1
         manifest = write_manifest(version)
         # After choosing the number: whoever pushes this model meanwhile either shows here or takes it.
         if served := _served_already(serving_root, manifest.model_fingerprint):
             return served
         staged.write_file(MANIFEST_FILE, manifest.to_bytes())
         if staged.place(version):
-            version_store.log_push(serving_root, version, manifest.model_fingerprint)
-            return PushedVersion(version, version_path(serving_root, version), is_new=True)
-        used.append(version)
+            store.log_push(version, manifest.model_fingerprint)
+            return PushedVersion(version, store.path(version), is_new=True)
+        refused.append(version)
     raise RuntimeError(f"no free version number in {serving_root}")
 
 
@@ -164,8 +167,9 @@ def find_vanished(serving_root: str, model_dir: str) -> str:
     of the Pusher's cache key: it is the same before a push and after it, and changes when somebody
     removes the version.
     """
-    there = set(version_store.list_versions(serving_root))
-    pushes = version_store.read_push_log(serving_root)
+    store = open_versions(serving_root)
+    there = set(store.list_versions())
+    pushes = store.read_push_log()
     if not any(version not in there for version, _ in pushes):
         return ""
     fingerprint = fingerprint_model(model_dir)

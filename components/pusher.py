@@ -24,6 +24,8 @@ from components.manifest import MANIFEST_FILE, read_manifest
 from components.push_version import ModelFacts, PushedVersion, find_vanished, push_version
 from components.write_json import write_json
 from data.classes import ClassTable
+from data.errors import RefusedError
+from data.object_store import StoreError
 
 _VANISHED_KEY = "vanished"
 
@@ -62,18 +64,21 @@ class Executor(tfx_pusher.Executor):
             output_dict: pushed_model, which gets TFX's properties ``pushed``, ``pushed_destination``
                 and ``pushed_version``, and a copy of the manifest.
             exec_properties: push_destination and custom_config, see the component.
+
+        Raises:
+            RefusedError: the object store of the serving root does not take the model.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         pushed_model = artifact_utils.get_single_instance(output_dict[keys.PUSHED_MODEL_KEY])
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed_model)
             return
-        pushed = push_version(
-            _serving_root(exec_properties),
-            self.GetModelPath(input_dict),
-            self._collect_facts(input_dict, json.loads(exec_properties[keys.CUSTOM_CONFIG_KEY])),
-            _find_statistics(input_dict),
-        )
+        facts = self._collect_facts(input_dict, json.loads(exec_properties[keys.CUSTOM_CONFIG_KEY]))
+        model_dir, statistics = self.GetModelPath(input_dict), _find_statistics(input_dict)
+        try:
+            pushed = push_version(_serving_root(exec_properties), model_dir, facts, statistics)
+        except StoreError as error:
+            raise RefusedError([error.problem]) from error
         logging.info("Version %d %s", pushed.version, "pushed" if pushed.is_new else "is this model already")
         self._record(pushed_model, pushed)
 
@@ -144,7 +149,7 @@ class Pusher(base_component.BaseComponent):
             model: the exported model.
             model_blessing: the Evaluator's, with its verdict.json.
             infra_blessing: the smoke test's.
-            serving_root: the folder of the versions; made if need be.
+            serving_root: the folder of the versions, or an address in an object store.
             name: the pipeline's name, for the manifest.
             class_table: for the manifest.
             code_fingerprint: of our source, for the manifest.

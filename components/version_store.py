@@ -1,183 +1,117 @@
-"""Files of the served versions: the only module that touches a serving root's file system.
+"""Served versions, on this machine or in an object store.
 
-A serving root holds a folder a version, named by an integer as TF Serving wants it. A version is
-copied beside them under a hidden name, made durable, and then renamed: it appears whole or not at all.
-Everything here works on this machine's file systems; places behind ``scheme://`` need another module
-with the same functions.
+A serving root holds a folder a version, named by an integer as TF Serving wants it. Numbers only
+increase, and none is used twice. A version appears whole or not at all; how, the two modules say.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-import shutil
-import time
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Protocol
 
+from components import local_versions, object_versions
 from data.errors import Problem, RefusedError
+from data.object_store import is_in_object_store
 from data.open_files import is_remote
 
-PUSH_LOG = ".pushes.jsonl"
-_STAGING_ENDING = ".tmp"
-_STALE_AFTER_SECONDS = 24 * 3600
+
+class StagedVersion(Protocol):
+    """A version in the making; leaves nothing that could be taken for one unless ``place`` succeeded."""
+
+    def __enter__(self) -> StagedVersion:
+        """Begins."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clears away."""
+
+    def copy_tree(self, source: str) -> None:
+        """Takes all files below a folder of this machine."""
+
+    def copy_file(self, source: str, path: str) -> None:
+        """Takes one file of this machine, to a path below the version."""
+
+    def write_file(self, path: str, content: bytes) -> None:
+        """Takes one small file."""
+
+    def hash_files(self) -> dict[str, str]:
+        """Returns the SHA-256 of the files so far, by their path below the version."""
+
+    def place(self, version: int) -> bool:
+        """Gives the version its number; returns False if that number is taken, and changes nothing then."""
+
+
+class VersionStore(Protocol):
+    """A serving root."""
+
+    def path(self, version: int) -> str:
+        """Returns the folder of a version, whether it is there or not."""
+
+    def list_versions(self) -> tuple[int, ...]:
+        """Returns the numbers of the whole versions, smallest first; none if there is no such root."""
+
+    def list_used(self) -> Iterable[int]:
+        """Returns all numbers that no version can get any more."""
+
+    def stage(self) -> StagedVersion:
+        """Returns a version in the making."""
+
+    def log_push(self, version: int, model_fingerprint: str) -> None:
+        """Remembers a version beyond its deletion."""
+
+    def read_push_log(self) -> tuple[tuple[int, str], ...]:
+        """Returns (version, model fingerprint) of each push."""
+
+    def remove_stale(self, now: float | None = None) -> tuple[str, ...]:
+        """Removes what pushes that died left behind a day before ``now`` or earlier; returns the names."""
+
+
+def open_versions(serving_root: str) -> VersionStore:
+    """Returns the store of a serving root.
+
+    Raises:
+        RefusedError: it is behind a scheme other than s3:// and gs://, or names no bucket.
+    """
+    if is_in_object_store(serving_root):
+        return object_versions.ObjectVersions(serving_root)
+    if is_remote(serving_root):
+        what = "is no place that models can be pushed to"
+        remedy = "Take s3:// (MinIO's too, by AWS_ENDPOINT_URL_S3), gs:// or a local folder"
+        raise RefusedError([Problem(serving_root, what, remedy, "remote_serving_root")])
+    return local_versions.LocalVersions(serving_root)
 
 
 def list_versions(serving_root: str) -> tuple[int, ...]:
-    """Returns the numbers of the versions that are there, smallest first; none if there is no such root."""
-    root = _local_root(serving_root)
-    if not root.is_dir():
-        return ()
-    names = (entry.name for entry in root.iterdir() if entry.is_dir())
-    return tuple(sorted(int(name) for name in names if re.fullmatch(r"0|[1-9][0-9]*", name)))
+    """Returns the numbers of the whole versions, smallest first; none if there is no such root."""
+    return open_versions(serving_root).list_versions()
 
 
 def version_path(serving_root: str, version: int) -> str:
     """Returns the folder of a version, whether it is there or not."""
-    return str(Path(serving_root) / str(version))
+    return open_versions(serving_root).path(version)
 
 
 def list_files(folder: str) -> tuple[str, ...]:
-    """Returns the files below a folder as relative paths with ``/``, sorted."""
-    root = Path(folder)
-    return tuple(sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()))
+    """Returns the files below a version's folder as relative paths with ``/``, sorted."""
+    return object_versions.list_files(folder) if is_remote(folder) else local_versions.list_files(folder)
 
 
 def hash_file(folder: str, path: str) -> str:
-    """Returns the SHA-256 of a file below a folder, in hexadecimal digits."""
-    with (Path(folder) / path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Returns the SHA-256 of a file below a version's folder, in hexadecimal digits."""
+    if is_remote(folder):
+        return object_versions.hash_file(folder, path)
+    return local_versions.hash_file(folder, path)
 
 
 def read_file(folder: str, path: str, max_bytes: int) -> bytes:
-    """Returns the content of a file below a folder.
+    """Returns the content of a file below a version's folder.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it is larger than ``max_bytes``.
     """
-    file = Path(folder) / path
-    if file.stat().st_size > max_bytes:
-        raise ValueError(f"is larger than {max_bytes} bytes")
-    return file.read_bytes()
-
-
-class StagedVersion:
-    """A version in the making; leaves nothing behind unless ``place`` succeeded."""
-
-    def __init__(self, serving_root: str) -> None:
-        self._root = _local_root(serving_root)
-        self._root.mkdir(parents=True, exist_ok=True)
-        self._folder = self._root / f".{uuid.uuid4().hex}{_STAGING_ENDING}"
-
-    def __enter__(self) -> StagedVersion:
-        self._folder.mkdir()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def folder(self) -> str:
-        """Where the version is for now."""
-        return str(self._folder)
-
-    def copy_tree(self, source: str) -> None:
-        """Copies all files below a folder."""
-        for path in list_files(source):
-            self.copy_file(str(Path(source) / path), path)
-
-    def copy_file(self, source: str, path: str) -> None:
-        """Copies one file to a path below the version, onto the disk itself."""
-        target = self._folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with Path(source).open("rb") as reader, target.open("wb") as writer:
-            shutil.copyfileobj(reader, writer, 1 << 20)
-            _sync(writer.fileno())
-
-    def write_file(self, path: str, content: bytes) -> None:
-        """Writes one small file, onto the disk itself."""
-        with (self._folder / path).open("wb") as writer:
-            writer.write(content)
-            writer.flush()
-            _sync(writer.fileno())
-
-    def place(self, version: int) -> bool:
-        """Gives the version its number; returns False if that number is taken, and changes nothing then."""
-        for folder in (self._folder, *(path for path in self._folder.rglob("*") if path.is_dir())):
-            _sync_folder(folder)
-        target = self._root / str(version)
-        if target.exists():  # Renaming would replace an empty folder.
-            return False
-        try:
-            self._folder.rename(target)
-        except OSError:
-            if target.exists():
-                return False
-            raise
-        _sync_folder(self._root)
-        return True
-
-
-def log_push(serving_root: str, version: int, model_fingerprint: str) -> None:
-    """Adds a line to the root's log of pushes, by which a version is remembered when it is deleted."""
-    line = json.dumps({"version": version, "model_fingerprint": model_fingerprint}) + "\n"
-    with (Path(serving_root) / PUSH_LOG).open("a", encoding="utf-8") as stream:
-        stream.write(line)
-
-
-def read_push_log(serving_root: str) -> tuple[tuple[int, str], ...]:
-    """Returns (version, model fingerprint) of each push; lines that cannot be read are passed over."""
-    try:
-        lines = (Path(serving_root) / PUSH_LOG).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ()
-    return tuple(_parse_pushes(lines))
-
-
-def _parse_pushes(lines: list[str]) -> Iterator[tuple[int, str]]:
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            yield int(entry["version"]), str(entry["model_fingerprint"])
-        except (ValueError, KeyError, TypeError):
-            continue
-
-
-def remove_stale(serving_root: str, now: float | None = None) -> tuple[str, ...]:
-    """Removes what pushes that died left behind a day ago or earlier; returns the names."""
-    root = Path(serving_root)
-    limit = (time.time() if now is None else now) - _STALE_AFTER_SECONDS
-    removed = []
-    for folder in root.glob(f".*{_STAGING_ENDING}"):
-        try:
-            times = [path.lstat().st_mtime for path in (folder, *folder.rglob("*"))]
-        except OSError:  # Another push placed or removed it meanwhile.
-            continue
-        if folder.is_dir() and max(times) < limit:
-            shutil.rmtree(folder, ignore_errors=True)
-            removed.append(folder.name)
-    return tuple(removed)
-
-
-def _local_root(serving_root: str) -> Path:
-    """Refuses ``gs://bucket/...``, which would become a folder named ``gs:`` here."""
-    if is_remote(serving_root):
-        what = "is not on this machine, and versions can be served only from there so far"
-        raise RefusedError([Problem(serving_root, what, "Name a local folder", "remote_serving_root")])
-    return Path(serving_root)
-
-
-def _sync(descriptor: int) -> None:
-    os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if is_remote(folder):
+        return object_versions.read_file(folder, path, max_bytes)
+    return local_versions.read_file(folder, path, max_bytes)

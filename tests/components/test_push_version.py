@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from components import version_store
+from components import local_versions
 from components.baseline_reference import BaselineReference, find_baseline
+from components.local_versions import LocalVersions
 from components.manifest import list_versions, read_manifest, verify_files
 from components.push_version import ModelFacts, find_vanished, push_version
 from data.classes import ClassTable, SegmentationClass
@@ -42,7 +43,7 @@ def write_model(folder: Path, weights: bytes = b"weights") -> str:
 
 
 def names(root: Path) -> set[str]:
-    return {path.name for path in root.iterdir()} - {version_store.PUSH_LOG}
+    return {path.name for path in root.iterdir()} - {local_versions.PUSH_LOG}
 
 
 def test_a_push_is_a_whole_version_with_a_true_manifest(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_pushes_at_once_end_with_distinct_whole_versions(tmp_path: Path) -> None
     assert all(verify_files(path) == [] for path in versions)
     assert [read_manifest(path).version for path in versions] == list(range(1, count + 1))
     assert len({read_manifest(path).model_fingerprint for path in versions}) == count
-    assert len(version_store.read_push_log(str(root))) == count
+    assert len(LocalVersions(str(root)).read_push_log()) == count
 
 
 @pytest.mark.slow
@@ -173,13 +174,13 @@ def test_the_same_model_pushed_at_once_is_served_whole(tmp_path: Path) -> None:
 
 
 def _push_slowly(root: str, model: str) -> None:
-    copy = version_store.StagedVersion.copy_file
+    copy = local_versions.StagedVersion.copy_file
 
-    def slow(self: version_store.StagedVersion, source: str, path: str) -> None:
+    def slow(self: local_versions.StagedVersion, source: str, path: str) -> None:
         copy(self, source, path)
         time.sleep(600)
 
-    version_store.StagedVersion.copy_file = slow  # type: ignore[method-assign]
+    local_versions.StagedVersion.copy_file = slow  # type: ignore[method-assign]
     push_version(root, model, FACTS)
 
 
@@ -207,7 +208,7 @@ def test_a_push_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(version_store.StagedVersion, "write_file", full_disk)
+        patched.setattr(local_versions.StagedVersion, "write_file", full_disk)
         with pytest.raises(OSError, match="No space left"):
             push_version(str(root), model, FACTS)
 
@@ -216,7 +217,7 @@ def test_a_push_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_an_empty_folder_is_not_replaced(tmp_path: Path) -> None:
     """A rename would replace it: it may be another's number."""
-    with version_store.StagedVersion(str(tmp_path)) as staged:
+    with local_versions.StagedVersion(str(tmp_path)) as staged:
         staged.write_file("x", b"x")
         (tmp_path / "1").mkdir()
 
@@ -232,10 +233,10 @@ def test_a_remote_root_is_refused_and_no_folder_named_after_it(
     model = write_model(tmp_path / "m")
 
     for action in (
-        lambda: push_version("gs://bucket/serving", model, FACTS),
-        lambda: find_baseline("gs://bucket/serving", model, TABLE),
+        lambda: push_version("hdfs://name/serving", model, FACTS),
+        lambda: find_baseline("hdfs://name/serving", model, TABLE),
     ):
-        with pytest.raises(RefusedError, match="gs://bucket/serving: is not on this machine"):
+        with pytest.raises(RefusedError, match="hdfs://name/serving: is no place"):
             action()
     assert names(tmp_path) == {"m"}
 
@@ -248,7 +249,7 @@ def test_only_what_died_a_day_ago_is_removed(tmp_path: Path) -> None:
         for path in (folder / "f", folder):
             os.utime(path, (0, time.time() - age_hours * 3600))
 
-    assert version_store.remove_stale(str(tmp_path)) == (".old.tmp",)
+    assert LocalVersions(str(tmp_path)).remove_stale() == (".old.tmp",)
     assert {path.name for path in tmp_path.iterdir()} == {".new.tmp", "1", ".config"}
 
 
