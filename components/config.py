@@ -74,6 +74,14 @@ class PushConfig(FrozenModel):
     ROOT/NAME/2, ... A relative one starts at the YAML file's folder; None is the workspace's serving."""
 
 
+class StorageConfig(FrozenModel):
+    """How object stores are reached. Credentials come from the environment only."""
+
+    s3_endpoint_url: str | None = Field(None, pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$")
+    """Where s3:// is, if not at Amazon: MinIO's address. AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL of the
+    environment have precedence."""
+
+
 class BeamConfig(FrozenModel):
     """Arguments of every Beam component, as on Beam's own command line."""
 

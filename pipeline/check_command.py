@@ -20,6 +20,7 @@ from data.wording import count
 from pipeline import console
 from pipeline.command_documents import CheckDocument, RecognisedDocument
 from pipeline.config import PipelineConfig
+from pipeline.prepare_storage import prepare_storage
 from pipeline.run_command import materialise_sample
 from pipeline.workspace import Workspace
 
@@ -60,6 +61,7 @@ def run_check(source: DataConfig | Path | str, as_json: bool, required_splits: C
 def run_check_of_config(config: PipelineConfig, as_json: bool) -> int:
     """Checks the data set of a configuration, as ``run_check`` does; the sample in a folder made for it."""
     required = ("train", *config.evaluation.splits)
+    prepare_storage(config)
     with tempfile.TemporaryDirectory(prefix="deconvflow-") as scratch:
         console.install_reporter()
         return run_check(materialise_sample(config, Workspace(Path(scratch))).data, as_json, required)

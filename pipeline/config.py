@@ -12,7 +12,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from components.config import BeamConfig, DataGateConfig, EvaluationConfig, SmokeTestConfig
+from components.config import (
+    BeamConfig,
+    DataGateConfig,
+    EvaluationConfig,
+    PushConfig,
+    SmokeTestConfig,
+    StorageConfig,
+)
 from components.gates import validate_gates
 from data.config import AugmentConfig, DataConfig, FrozenModel, TransformConfig
 from data.errors import Problem, RefusedError
@@ -54,6 +61,8 @@ class PipelineConfig(FrozenModel):
     data_gate: DataGateConfig = DataGateConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     smoke_test: SmokeTestConfig = SmokeTestConfig()
+    push: PushConfig = PushConfig()
+    storage: StorageConfig = StorageConfig()
     beam: BeamConfig = BeamConfig()
     metadata: MetadataConfig = MetadataConfig()
 
@@ -62,7 +71,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
     """Reads a YAML file, applies ``key.sub=value`` overrides and validates the result.
 
     Args:
-        path: the YAML file. A relative ``data.root`` is taken from the file's folder.
+        path: the YAML file. A relative ``data.root`` or ``push.root`` is taken from the file's folder.
         overrides: ``a.b=c`` each; the value is read as YAML.
 
     Raises:
@@ -75,6 +84,10 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
     if config.metadata.store is not None:
         address = parse_address(config.metadata.store, "metadata.store", path.resolve().parent)
         config = config.model_copy(update={"metadata": MetadataConfig(store=str(address))})
+    push_root = config.push.root
+    if push_root and "://" not in push_root:
+        absolute = str((path.resolve().parent / push_root).resolve())
+        config = config.model_copy(update={"push": PushConfig(root=absolute)})
     root = config.data.root
     if "://" in root or root.startswith(SAMPLE_SCHEME) or Path(root).is_absolute():
         return config

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.fetch_version import fetch_version
 from components.manifest import (
     MANIFEST_FILE,
     Manifest,
@@ -14,8 +15,10 @@ from components.manifest import (
     newest_version,
     read_manifest,
     verify_files,
+    version_path,
 )
 from data.errors import Problem, RefusedError
+from data.object_store import is_in_object_store
 from pipeline.workspace import Workspace
 
 _MANY = 5
@@ -40,12 +43,15 @@ def find_served(workspace: Workspace, text: str) -> ServedModel:
     Args:
         workspace: names and versions are looked for in its serving folder.
         text: a pipeline's name (its newest version), ``NAME/VERSION``, a version if only one pipeline has
-            it, or the path of a version or of a folder of versions, anywhere.
+            it, or the path or address of a version or of a folder of versions, anywhere. What lies in
+            an object store is copied into the workspace first.
 
     Raises:
         RefusedError: if there is none or several are meant, its manifest is missing or damaged, or a file
             is not as it was pushed.
     """
+    if address := _find_address(workspace, text):
+        return _fetch(workspace, address)
     folders = list(_find_folders(workspace, text))
     if len(folders) > 1:
         labels = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
@@ -59,17 +65,41 @@ def find_served(workspace: Workspace, text: str) -> ServedModel:
     return ServedModel(folders[0], manifest)
 
 
+def _find_address(workspace: Workspace, text: str) -> str | None:
+    """Returns the address of the version that is meant in an object store; None if none is."""
+    address = text.rstrip("/")
+    if not is_in_object_store(address):
+        try:
+            root = workspace.push_root_file.read_text(encoding="utf-8").strip()
+        except OSError:
+            return None
+        if not is_in_object_store(root) or not re.fullmatch(r"[a-z0-9-]+(/\d{1,9})?", text):
+            return None
+        address = f"{root.rstrip('/')}/{text}"
+    folder, _, version = address.rpartition("/")
+    if version.isdigit() and int(version) in list_versions(folder):
+        return address
+    newest = newest_version(address)
+    return None if newest is None else version_path(address, newest)
+
+
+def _fetch(workspace: Workspace, address: str) -> ServedModel:
+    name, version = address.split("/")[-2:]
+    folder = fetch_version(address, workspace.fetched(name) / version)
+    return ServedModel(folder, read_manifest(str(folder)))
+
+
 def _find_folders(workspace: Workspace, text: str) -> Iterator[Path]:
     """Yields the folders that may be meant: what the workspace serves comes before paths."""
     served = _list_served(workspace)
     if text in served:
-        yield workspace.serving(text) / str(served[text][-1])
+        yield workspace.own_serving(text) / str(served[text][-1])
         return
     if match := re.fullmatch(r"(?:(.+)/)?(\d{1,9})", text):
         name, version = match[1], int(match[2])
         found = [one for one, versions in served.items() if version in versions and name in (None, one)]
         if found:
-            yield from (workspace.serving(one) / str(version) for one in found)
+            yield from (workspace.own_serving(one) / str(version) for one in found)
             return
     folder = Path(text)
     newest = newest_version(text) if folder.is_dir() else None

@@ -14,6 +14,7 @@ from pipeline import console
 from pipeline.config import SAMPLE_SCHEME, PipelineConfig, load_config, preset_path, with_data_root
 from pipeline.connect_store import open_store
 from pipeline.lock_workspace import lock_workspace
+from pipeline.prepare_storage import prepare_storage
 from pipeline.run_local import RunResult, new_run_id, run_pipeline
 from pipeline.runs_command import format_seconds
 from pipeline.store_address import find_store, own_store
@@ -39,7 +40,8 @@ def run_and_report(
     config = load_config(config_path or preset_path(preset), overrides)
     if beam:
         config = config.model_copy(update={"beam": BeamConfig(args=(*config.beam.args, *beam))})
-    workspace = Workspace(place.root.resolve(), place.store)
+    prepare_storage(config)
+    workspace = Workspace(place.root.resolve(), place.store, config.push.root)
     address = find_store(workspace, config.metadata.store)
     if address != own_store(workspace):
         open_store(address, create=True)
@@ -51,6 +53,7 @@ def run_and_report(
     with lock_workspace(workspace.lock_file, run_id, wait, _say), console.quiet(log_file, verbose):
         config = materialise_sample(config, workspace)
         refuse_bad_layout(config)
+        remember_push_root(workspace)
         result = run_pipeline(config, workspace, run_id)
     for problem in result.problems:
         _say(problem)
@@ -76,6 +79,15 @@ def materialise_sample(config: PipelineConfig, workspace: Workspace) -> Pipeline
     with progress.current().stage("writing the embedded sample"):
         write_digits_sample(folder)
     return with_data_root(config, str(folder))
+
+
+def remember_push_root(workspace: Workspace) -> None:
+    """Lets other commands find models that are pushed elsewhere by their names."""
+    if workspace.push_root is None:
+        workspace.push_root_file.unlink(missing_ok=True)
+        return
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    workspace.push_root_file.write_text(workspace.push_root + "\n", encoding="utf-8")
 
 
 def refuse_bad_layout(config: PipelineConfig) -> None:

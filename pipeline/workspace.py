@@ -13,6 +13,8 @@ class Workspace:
     root: Path
     store: str | None = None
     """The address of the metadata store that --store names; ``store_address.find_store`` knows the others."""
+    push_root: str | None = None
+    """Where models are pushed, if not to ``own_serving``: ``push.root`` of a configuration."""
 
     @property
     def metadata_db(self) -> Path:
@@ -46,9 +48,24 @@ class Workspace:
         """Training checkpoints, in a folder for each thing that is trained."""
         return self.root / "checkpoints" / name
 
-    def serving(self, name: str) -> Path:
+    @property
+    def push_root_file(self) -> Path:
+        """The ``push.root`` of the last run, where it had one."""
+        return self.root / "push_root"
+
+    def serving(self, name: str) -> Path | str:
         """Pushed versions: a folder a version."""
+        if self.push_root is None:
+            return self.own_serving(name)
+        return f"{self.push_root.rstrip('/')}/{name}"
+
+    def own_serving(self, name: str) -> Path:
+        """Pushed versions in this workspace."""
         return self.root / "serving" / name
+
+    def fetched(self, name: str) -> Path:
+        """Copies of pushed versions from object stores."""
+        return self.root / "fetched" / name
 
     def gate_reports(self, name: str) -> Path:
         """What the data gate saw when it stopped a run."""
