@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2 as pb
@@ -18,7 +19,7 @@ from pipeline.postgresql_store import PostgreSQLStore
 from pipeline.probe_server import probe_server
 from pipeline.store_address import PASSWORD_VARIABLE, StoreAddress, read_password
 
-Connection = pb.ConnectionConfig | pb.MetadataStoreClientConfig
+Connection: TypeAlias = pb.ConnectionConfig | pb.MetadataStoreClientConfig
 
 _CALL_TIMEOUT_SECONDS = 60.0
 _MAX_MESSAGE_BYTES = 2**31 - 1

@@ -1,11 +1,12 @@
-"""A metadata store that keeps any text in PostgreSQL.
+"""A metadata store that works in PostgreSQL as in the other databases.
 
-MLMD's client has two limits there, which ours goes around. It indexes every text property, and an entry of
+MLMD's client has three limits there, which ours goes around. It indexes every text property, and an entry of
 such an index holds some 2,700 bytes at most: a component's configuration, a traceback or our list of source
 files would be refused. And it misreads how libpq quotes a backslash, so that any text with one (a quotation
 mark in JSON, say) ends in a syntax error. So long texts are written in parts, the first under the property's
 own name, and backslashes as another character; both are undone when they are read. Other programs see what
-is written.
+is written. And answers come in whatever order the database has them, while TFX's cache takes for granted that
+they come in the order of ids.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _KINDS = ("properties", "custom_properties")
 
 
 class PostgreSQLStore(MetadataStore):
-    """Rewrites the texts of what is written, and restores those of what is read."""
+    """Rewrites the texts of what is written, restores those of what is read, and sorts that."""
 
     def _call_method(self, method_name: str, request: Any, response: Any) -> None:
         # A copy: the client calls again with the same request where the database was busy.
@@ -36,6 +37,7 @@ class PostgreSQLStore(MetadataStore):
         super()._call_method(method_name, written, response)
         for node in _find_nodes(response):
             decode_texts(node)
+        _sort_nodes(request, response)
 
 
 def encode_texts(node: Any) -> None:
@@ -61,6 +63,16 @@ def decode_texts(node: Any) -> None:
             if _ESCAPE in value.string_value:
                 text = value.string_value.replace(_ESCAPE + "1", "\\")
                 value.string_value = text.replace(_ESCAPE + "0", _ESCAPE)
+
+
+def _sort_nodes(request: Any, response: Any) -> None:
+    """Puts a response's nodes in the order of their ids, unless another one was asked for."""
+    options = getattr(request, "options", None)
+    if isinstance(options, pb.ListOperationOptions) and options.HasField("order_by_field"):
+        return
+    for field, value in response.ListFields():
+        if field.name in ("artifacts", "executions", "contexts") and not hasattr(value, "ListFields"):
+            value.sort(key=lambda node: node.id)
 
 
 def _find_nodes(message: Any) -> Iterator[Any]:

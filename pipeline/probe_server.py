@@ -67,7 +67,7 @@ def _talk(
 
 
 def _probe_grpc(address: StoreAddress, timeout_seconds: float) -> str:
-    import grpc
+    import grpc  # type: ignore[import-untyped]
 
     target = str(address).removeprefix("grpc://")
     with grpc.insecure_channel(target) as channel:

@@ -13,6 +13,8 @@ from types import SimpleNamespace
 
 import grpc
 import pytest
+from ml_metadata.metadata_store import ListOptions, OrderByField
+from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.build_schema import build_schema, write_schema
 from data.errors import RefusedError
@@ -165,6 +167,21 @@ def test_histories_of_several_pipelines_are_kept_apart(recorded, server, call):
     at = ("--workspace", recorded.workspace.root, "--json", "--pipeline", "other")
     runs = [run["run_id"] for run in json.loads(call("runs", *at).out)["runs"]]
     assert f"{recorded.runs[0]}-other" in runs and not set(recorded.runs) & set(runs)
+
+
+def test_artifacts_come_in_the_order_of_their_ids_also_when_one_was_changed(server):
+    # TFX's cache pairs outputs with their keys by this order.
+    store = open_store(parse_address(server.address, "here"), create=True)
+    kind = store.put_artifact_type(pb.ArtifactType(name="ordered"))
+    ids = store.put_artifacts([pb.Artifact(type_id=kind, uri=f"/{number}") for number in range(5)])
+    for number in (3, 0):
+        store.put_artifacts(
+            [pb.Artifact(id=ids[number], type_id=kind, uri="/changed", state=pb.Artifact.LIVE)]
+        )
+    assert [artifact.id for artifact in store.get_artifacts_by_id(ids)] == ids
+    assert [artifact.id for artifact in store.get_artifacts_by_type("ordered")] == ids
+    newest = ListOptions(limit=2, order_by=OrderByField.ID, is_asc=False)
+    assert [artifact.id for artifact in store.get_artifacts(newest)] == ids[:-3:-1]
 
 
 @pytest.mark.parametrize("name", ["mariadb", "postgresql"])
