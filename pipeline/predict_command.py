@@ -43,14 +43,14 @@ class PredictQuery:
     force: bool = False
 
 
-def print_predictions(workspace: Path, query: PredictQuery, as_json: bool) -> int:
+def print_predictions(workspace: Workspace, query: PredictQuery, as_json: bool) -> int:
     """Predicts images. Returns the exit status: 0, or 1 if some could not be predicted.
 
     Raises:
         RefusedError: if the model, an image's path, the output folder or an option will not do.
     """
     tile_px = read_tile(query.tile)
-    model = find_served(Workspace(workspace), query.model)
+    model = find_served(workspace, query.model)
     plan = plan_predictions(query.images, query.out, query.force)
     _make_folder(query.out)
     with tempfile.TemporaryDirectory() as logs, console.quiet(Path(logs, "predict.log"), verbose=False):

@@ -1,4 +1,4 @@
-"""Writes what a training did: ``history.jsonl``, ``training.json`` and scalars for TensorBoard."""
+"""Writes what a training did: ``history.jsonl``, ``training.json`` and events for TensorBoard."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def replace_nan(value: Any) -> Any:
     return value
 
 
-class ScalarWriter:
-    """Writes an epoch's numbers for TensorBoard.
+class EventWriter:
+    """Writes numbers and pictures for TensorBoard, all into one file: it follows one at a time in a folder.
 
     Args:
         folder: the event file lies in it.
@@ -68,6 +68,13 @@ class ScalarWriter:
             for name, value in (entry["val"] or {}).items():
                 if value is not None and math.isfinite(value):
                     tf.summary.scalar(f"val/{name}", value)
+        self._writer.flush()
+
+    def write_images(self, images: Mapping[str, Any], step: int, description: str) -> None:
+        """Writes pictures, uint8 [height, width, 3] each, by their names."""
+        with self._writer.as_default(step=step):
+            for name, pixels in images.items():
+                tf.summary.image(name, pixels[None], max_outputs=1, description=description)
         self._writer.flush()
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.batch_examples import make_dataset
+from data.classes import build_class_table
 from data.config import AugmentConfig, DataConfig, TransformConfig
 from data.progress import Stage, current
 from data.read_transformed import DatasetStatistics, read_statistics
@@ -20,9 +21,10 @@ from trainer.checkpoints import Checkpoints, TrainingRecord
 from trainer.config import TrainerConfig
 from trainer.confusion_matrix import compute_metrics
 from trainer.distribution import list_training_devices, make_strategy, refuse_uneven_batches
-from trainer.history import ScalarWriter, replace_nan, write_history, write_summary
+from trainer.history import EventWriter, replace_nan, write_history, write_summary
 from trainer.learner import distribute, make_count_function, make_learner, make_train_function, measure_split
 from trainer.pace import Pacer, TimeBudget
+from trainer.pictures import PictureWriter
 from trainer.precision import detect_precision
 from trainer.schedule import learning_rate_at
 
@@ -120,6 +122,7 @@ class _Loop:
             config.max_minutes * 60 if config.max_minutes else None, self.record.seconds
         )
         self._pacer = Pacer()
+        self._pictures: PictureWriter | None = None
 
     def run(self) -> None:
         """Trains until the epochs or the time are over; the network then has its best weights."""
@@ -130,7 +133,9 @@ class _Loop:
         iterator = iter(distribute(learner.strategy, self._make_training_set()))
         validation_set = self._make_dataset(job.val_patterns) if job.val_patterns else None
         count_batch = make_count_function(learner, len(job.class_names), job.data.ignore_id)
-        scalars = ScalarWriter(job.log_dir)
+        scalars = EventWriter(job.log_dir)
+        if validation_set is not None:
+            self._pictures = PictureWriter(scalars, validation_set, build_class_table(job.data))
         with current().stage("train", total=self.total_steps) as stage:
             while not self._is_done():
                 entry = self._run_epoch(train_steps, iterator, stage)
@@ -244,12 +249,15 @@ class _Loop:
         if self.record.best_score is None or score > self.record.best_score:
             self.checkpoints.save_best()
             self.record.best_epoch, self.record.best_score = self.record.epochs + 1, score
+        if self._pictures:
+            elapsed = self._budget.elapsed_seconds()
+            self._pictures.write(learner.model, int(learner.step), self._progress(), elapsed)
         if learner.average:
             learner.average.swap()
         self._budget.reserved_seconds = time.monotonic() - started
         return metrics
 
-    def _finish_epoch(self, entry: dict[str, Any], scalars: ScalarWriter) -> None:
+    def _finish_epoch(self, entry: dict[str, Any], scalars: EventWriter) -> None:
         """Records the epoch; saves the state now and then, so that a killed training goes on from there."""
         scalars.write(entry)
         self.record.epochs += 1

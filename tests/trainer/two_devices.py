@@ -47,7 +47,9 @@ def main(devices: int, optimizer: str, output: str) -> None:
     matrix = measure_split(learner, make_count_function(learner, 3, 255), dataset, 3)
     weights = {f"weight_{i:03d}": weight.numpy() for i, weight in enumerate(learner.model.weights)}
     averages = {f"average_{i:03d}": v.numpy() for i, v in enumerate(learner.average.averages)}
-    np.savez(output, losses=losses, matrix=matrix, **weights, **averages)
+    # Outside of compiled functions and of the strategy's scope, as pictures are predicted.
+    logits = np.asarray(learner.model(images[:1], training=False))
+    np.savez(output, losses=losses, matrix=matrix, logits=logits, **weights, **averages)
 
 
 if __name__ == "__main__":
