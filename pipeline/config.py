@@ -23,6 +23,7 @@ from components.config import (
 from components.gates import validate_gates
 from data.config import AugmentConfig, DataConfig, FrozenModel, TransformConfig
 from data.errors import Problem, RefusedError
+from pipeline.cluster.config import KubeflowConfig
 from pipeline.store_address import parse_address, password_remedy, redact
 from trainer.config import TrainerConfig
 
@@ -65,6 +66,7 @@ class PipelineConfig(FrozenModel):
     storage: StorageConfig = StorageConfig()
     beam: BeamConfig = BeamConfig()
     metadata: MetadataConfig = MetadataConfig()
+    kubeflow: KubeflowConfig = KubeflowConfig()
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
@@ -79,7 +81,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
     """
     tree = _read_yaml(path)
     for override in overrides:
-        _apply_override(tree, override)
+        apply_override(tree, override)
     config = validate_config(tree, source=str(path))
     if config.metadata.store is not None:
         address = parse_address(config.metadata.store, "metadata.store", path.resolve().parent)
@@ -146,23 +148,33 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _apply_override(tree: dict[str, Any], override: str) -> None:
+def apply_override(tree: dict[str, Any], override: str, option: str = "--set") -> None:
+    """Sets one key of a tree.
+
+    Args:
+        tree: as YAML gives it; changed in place.
+        override: ``a.b=c``; the value is read as YAML.
+        option: what gave it, for the refusal.
+
+    Raises:
+        RefusedError: if it is not of that form, or there can be no such key.
+    """
     key, equals, text = override.partition("=")
     shown = redact(override)
     if not equals or not re.fullmatch(r"\w+(\.[\w/ -]+)*", key):
         raise RefusedError(
-            [Problem(f"--set {shown}", "is not of the form key.sub=value", "Write e.g. trainer.epochs=20")]
+            [Problem(f"{option} {shown}", "is not of the form key.sub=value", "Write e.g. trainer.epochs=20")]
         )
     try:
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
-        raise RefusedError([Problem(f"--set {shown}", "the value is not YAML", "Quote it")]) from None
+        raise RefusedError([Problem(f"{option} {shown}", "the value is not YAML", "Quote it")]) from None
     *parents, last = key.split(".")
     node: Any = tree
     for part in parents:
-        node = _child(node, part, shown)
+        node = _child(node, part, f"{option} {shown}")
     if isinstance(node, list):
-        node[_index(node, last, shown)] = value
+        node[_index(node, last, f"{option} {shown}")] = value
     else:
         node[last] = value
 
@@ -173,11 +185,7 @@ def _child(node: Any, part: str, override: str) -> Any:
     child = node.setdefault(part, {})
     if not isinstance(child, dict | list):
         raise RefusedError(
-            [
-                Problem(
-                    f"--set {override}", f"{part} is a value and has no keys below it", "Name the key itself"
-                )
-            ]
+            [Problem(override, f"{part} is a value and has no keys below it", "Name the key itself")]
         )
     return child
 
@@ -185,7 +193,7 @@ def _child(node: Any, part: str, override: str) -> Any:
 def _index(node: list[Any], part: str, override: str) -> int:
     if not part.isdigit() or int(part) >= len(node):
         raise RefusedError(
-            [Problem(f"--set {override}", f"{part} is no index of a list of {len(node)}", "Count from 0")]
+            [Problem(override, f"{part} is no index of a list of {len(node)}", "Count from 0")]
         )
     return int(part)
 

@@ -7,8 +7,10 @@ source that it runs tells it the rest. Each component names the packages it runs
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from tfx.components import ExampleValidator, StatisticsGen, Trainer, Transform
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
@@ -60,6 +62,25 @@ _SMOKE_TEST_CODE = (
 )
 
 
+class Places(Protocol):
+    """Where a pipeline of some name keeps what: a workspace, or the stores that a cluster reaches."""
+
+    def pipeline_root(self, name: str) -> Path | str:
+        """TFX's root."""
+
+    def schema_folder(self, name: str) -> Path:
+        """Curated schemas, on this machine."""
+
+    def checkpoints(self, name: str) -> Path | str:
+        """Training checkpoints."""
+
+    def serving(self, name: str) -> Path | str:
+        """Pushed versions."""
+
+    def gate_reports(self, name: str) -> Path | str:
+        """What the data gate saw when it stopped a run."""
+
+
 @dataclass(frozen=True)
 class DatasetShape:
     """What the DAG itself depends on of a data set."""
@@ -83,24 +104,34 @@ def read_shape(config: PipelineConfig) -> DatasetShape:
     )
 
 
-def create_pipeline(config: PipelineConfig, workspace: Workspace) -> Pipeline:
+def create_pipeline(
+    config: PipelineConfig,
+    places: Places,
+    dataset: DatasetShape | None = None,
+    fingerprint: Callable[[Iterable[str]], str] = fingerprint_code,
+) -> Pipeline:
     """Returns the TFX pipeline of a configuration.
 
     It names the metadata store without a password: whoever runs it brings one.
 
     Args:
         config: validated; ``data.root`` is absolute.
-        workspace: where artifacts, the served versions and the curated schema are.
+        places: where artifacts, the served versions and the curated schema are.
+        dataset: read from the data set if None.
+        fingerprint: takes the fingerprint of the code that a component runs, by the names of packages.
     """
-    dataset = read_shape(config)
-    data = _DataNodes(config, workspace, dataset)
-    model = _ModelNodes(config, workspace, data, dataset)
+    dataset = dataset or read_shape(config)
+    data = _DataNodes(config, places, dataset, fingerprint)
+    model = _ModelNodes(config, places, data, dataset, fingerprint)
+    connection = None
+    if isinstance(places, Workspace):
+        connection = describe_connection(find_store(places, config.metadata.store))
     return Pipeline(
         pipeline_name=config.name,
-        pipeline_root=str(workspace.pipeline_root(config.name)),
+        pipeline_root=str(places.pipeline_root(config.name)),
         components=[*vars(data).values(), *vars(model).values()],
         enable_cache=True,
-        metadata_connection_config=describe_connection(find_store(workspace, config.metadata.store)),
+        metadata_connection_config=connection,
         beam_pipeline_args=list(config.beam.args),
     )
 
@@ -108,17 +139,21 @@ def create_pipeline(config: PipelineConfig, workspace: Workspace) -> Pipeline:
 class _DataNodes:
     """From files to transformed examples."""
 
-    def __init__(self, config: PipelineConfig, workspace: Workspace, dataset: DatasetShape) -> None:
+    def __init__(
+        self,
+        config: PipelineConfig,
+        places: Places,
+        dataset: DatasetShape,
+        fingerprint: Callable[[Iterable[str]], str],
+    ) -> None:
         data_json = config.data.model_dump_json()
         attributes = dataset.attributes
-        schema_file = write_schema(
-            build_schema(config.data, attributes), workspace.schema_folder(config.name)
-        )
+        schema_file = write_schema(build_schema(config.data, attributes), places.schema_folder(config.name))
         self.snapshot = DatasetSnapshot(data_config=data_json)
         self.example_gen = SegmentationExampleGen(
             data_config=data_json,
             fingerprint=self.snapshot.outputs["fingerprint"].future()[0].value,
-            code_fingerprint=fingerprint_code(["data", "components.segmentation_example_gen"]),
+            code_fingerprint=fingerprint(["data", "components.segmentation_example_gen"]),
         )
         examples = self.example_gen.outputs["examples"]
         self.statistics_gen = StatisticsGen(
@@ -134,8 +169,8 @@ class _DataNodes:
             schema=schema,
             anomalies=self.example_validator.outputs["anomalies"],
             gate_config=config.data_gate.model_dump_json(),
-            serving_root=str(workspace.serving(config.name)),
-            report_dir=str(workspace.gate_reports(config.name)),
+            serving_root=str(places.serving(config.name)),
+            report_dir=str(places.gate_reports(config.name)),
         )
         self.transform = Transform(
             examples=examples,
@@ -146,7 +181,7 @@ class _DataNodes:
             disable_statistics=True,
             custom_config={
                 "config": _sections(config, "data", "transform"),
-                "code_fingerprint": fingerprint_code(["data"]),
+                "code_fingerprint": fingerprint(["data"]),
             },
         )
         # Only an order, no artifact: a gate that runs each time must not change Transform's cache key.
@@ -157,13 +192,18 @@ class _ModelNodes:
     """From transformed examples to a pushed model and its report."""
 
     def __init__(
-        self, config: PipelineConfig, workspace: Workspace, data: _DataNodes, dataset: DatasetShape
+        self,
+        config: PipelineConfig,
+        places: Places,
+        data: _DataNodes,
+        dataset: DatasetShape,
+        fingerprint: Callable[[Iterable[str]], str],
     ) -> None:
         examples = data.example_gen.outputs["examples"]
         class_table = build_class_table(config.data)
         class_names = [entry.name for entry in class_table.classes]
-        serving_root = str(workspace.serving(config.name))
-        training_code = fingerprint_code(["data", "trainer"])
+        serving_root = str(places.serving(config.name))
+        training_code = fingerprint(["data", "trainer"])
         self.trainer = Trainer(
             examples=data.transform.outputs["transformed_examples"],
             transform_graph=data.transform.outputs["transform_graph"],
@@ -175,7 +215,7 @@ class _ModelNodes:
                 "config": _sections(config, "data", "transform", "augment", "trainer"),
                 "code_fingerprint": training_code,
                 "validate": "val" in dataset.training_splits,
-                "checkpoint_root": str(workspace.checkpoints(config.name)),
+                "checkpoint_root": str(places.checkpoints(config.name)),
             },
         )
         model = self.trainer.outputs["model"]
@@ -185,7 +225,7 @@ class _ModelNodes:
             model=model,
             evaluation_config=config.evaluation,
             class_names=class_names,
-            code_fingerprint=fingerprint_code(_EVALUATION_CODE),
+            code_fingerprint=fingerprint(_EVALUATION_CODE),
             baseline_uri=self.baseline_model.outputs["baseline_uri"].future()[0].value,
         )
         self.smoke_test = ServingSmokeTest(
@@ -195,9 +235,7 @@ class _ModelNodes:
             split=config.evaluation.gate_split,
             class_names=class_names,
             ignore_id=class_table.ignore_id,
-            code_fingerprint=fingerprint_code(
-                ["components.smoke_test_cases", "components.smoke_test_process"]
-            ),
+            code_fingerprint=fingerprint(["components.smoke_test_cases", "components.smoke_test_process"]),
         )
         self.pusher = Pusher(
             model=model,
@@ -220,7 +258,7 @@ class _ModelNodes:
             anomalies=data.example_validator.outputs["anomalies"],
             examples=examples,
             pushed_model=self.pusher.outputs["pushed_model"],
-            code_fingerprint=fingerprint_code(["components.report", "components.run_report"]),
+            code_fingerprint=fingerprint(["components.report", "components.run_report"]),
         )
 
 

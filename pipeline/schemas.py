@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.cluster.compile_documents import CompileDocument, LintDocument
 from pipeline.command_documents import (
     CheckDocument,
     InitDocument,
@@ -33,6 +34,8 @@ DOCUMENTS: dict[str, type[Document]] = {
     "report": ReportDocument,
     "predict": PredictDocument,
     "predictions.jsonl": PredictedImage,
+    "kubeflow compile": CompileDocument,
+    "kubeflow lint": LintDocument,
     "refusal": RefusalDocument,
 }
 """The document of each command; ``refusal`` is what all of them print when they refuse."""

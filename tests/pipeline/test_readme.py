@@ -41,12 +41,14 @@ def test_make_targets_exist(line):
 def test_commands_and_their_options_exist(line):
     group = get_command(app)
     words = [word for word in shlex.split(re.sub(r"[\[\]|]", " ", line))[1:] if not word.startswith("...")]
-    command = group.commands[words[0]]
+    command = group.commands[words.pop(0)]
+    while hasattr(command, "commands") and words:
+        command = command.commands[words.pop(0)]
     known = {
         option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
     }
-    used = [word.split("=")[0] for word in words[1:] if word.startswith("-")]
-    assert set(used) <= known, f"{line}: {set(used) - known} is no option of {words[0]}"
+    used = [word.split("=")[0] for word in words if word.startswith("-")]
+    assert set(used) <= known, f"{line}: {set(used) - known} is no option of {command.name}"
 
 
 def test_every_command_is_in_the_readme():
