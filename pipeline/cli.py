@@ -311,9 +311,33 @@ def predict(
     Exit status: 0 all done, 1 some images could not be predicted (the others were), 2 refused.
     """
     from pipeline.predict_command import PredictQuery, print_predictions
+    from pipeline.workspace import Workspace
 
     query = PredictQuery(model, tuple(images), out, colours, overlay, tile, force)
-    raise typer.Exit(print_predictions(workspace, query, as_json))
+    raise typer.Exit(print_predictions(Workspace(workspace), query, as_json))
+
+
+@app.command()
+def tensorboard(
+    run: Annotated[
+        str | None,
+        typer.Option(help="Only this run: an id, its beginning, or latest. Else all that trained."),
+    ] = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    store: StoreOption = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any that is free. Else 6006 or so."),
+    ] = None,
+) -> None:
+    """Open the workspace's trainings in TensorBoard: curves, learning rate, and pictures of predictions.
+
+    Runs that begin to train meanwhile appear. Served to this machine only. Ctrl-C ends it.
+    """
+    from pipeline.tensorboard_command import serve_tensorboard
+    from pipeline.workspace import Workspace
+
+    raise typer.Exit(serve_tensorboard(Workspace(workspace, store), port, run))
 
 
 @app.command()
