@@ -4,73 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
 import sys
-import time
 from collections.abc import Iterator
 
 from tfx.dsl.compiler import compiler, constants
-from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
-from tfx.orchestration.portable.mlmd import context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from data import progress
-from pipeline import shared_facts, tracking
-from pipeline.config import PipelineConfig, config_json
-from pipeline.connect_store import Connection, new_store
+from pipeline.config import PipelineConfig
+from pipeline.connect_store import Connection
 from pipeline.dag import ALWAYS_RUN, create_pipeline
-from pipeline.describe_environment import describe_environment
-from pipeline.fingerprint_code import list_code
+from pipeline.register_run import StoreHandle
+from pipeline.register_run import register_run as register_run
 from pipeline.workspace import Workspace
 from trainer.distribution import set_logical_cpus
 
 _LOGGER = logging.getLogger(__name__)
-_MAX_ATTEMPTS = 10
-
-
-class StoreHandle(metadata.Metadata):
-    """TFX's handle, on a store that ``connect_store`` opens."""
-
-    def __enter__(self) -> StoreHandle:
-        for attempt in range(_MAX_ATTEMPTS):
-            try:
-                self._store = new_store(self._connection_config)
-                break
-            except RuntimeError:
-                # Another process may be making the tables: MLMD then gives up, and asks to be called again.
-                if attempt == _MAX_ATTEMPTS - 1:
-                    raise
-                time.sleep(random.random())
-        self._users += 1
-        return self
-
-
-def register_run(config: PipelineConfig, connection: Connection, run_id: str) -> None:
-    """Writes the run's context before anything runs, so that a run that dies at once is known too."""
-    code, environment = list_code(), describe_environment()
-    with StoreHandle(connection) as handle:
-        parent = context_lib.register_context_if_not_exists(
-            handle, constants.PIPELINE_CONTEXT_TYPE_NAME, config.name
-        )
-        context_lib.register_context_if_not_exists(
-            handle, constants.PIPELINE_RUN_CONTEXT_TYPE_NAME, run_id, parent_contexts=[parent]
-        )
-        tracking.put_run_properties(
-            handle.store,
-            run_id,
-            {
-                tracking.CONFIG_PROPERTY: config_json(config),
-                tracking.PROCESS_PROPERTY: tracking.describe_process(),
-                tracking.CODE_PROPERTY: shared_facts.put_facts(
-                    handle.store, shared_facts.CODE_CONTEXT_TYPE, code
-                ),
-                tracking.ENVIRONMENT_PROPERTY: shared_facts.put_facts(
-                    handle.store, shared_facts.ENVIRONMENT_CONTEXT_TYPE, environment
-                ),
-            },
-        )
 
 
 def execute(config: PipelineConfig, workspace: Workspace, connection: Connection, run_id: str) -> None:

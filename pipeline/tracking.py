@@ -14,6 +14,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import Problem, RefusedError
 from pipeline.connect_store import open_store as open_store
+from pipeline.postgresql_store import PostgreSQLStore
 from pipeline.process_identity import describe_process as describe_process
 from pipeline.process_identity import is_alive
 
@@ -174,11 +175,13 @@ def read_output_artifacts(store: MetadataStore, execution_id: int) -> dict[str, 
 
 
 def put_run_properties(store: MetadataStore, run_id: str, properties: Mapping[str, str]) -> None:
-    """Sets custom properties of a run's context."""
+    """Sets custom properties of a run's context, and leaves those alone that others set at the same time."""
     context = find_run(store, run_id)
     for key, value in properties.items():
         context.custom_properties[key].string_value = value
-    store.put_contexts([context])
+    # Of a long text, PostgreSQLStore makes properties that no mask would name.
+    masked = properties and not isinstance(store, PostgreSQLStore)
+    store.put_contexts([context], [f"custom_properties.{key}" for key in properties] if masked else None)
 
 
 def _read_record(context: pb.Context, pipeline: str = "") -> RunRecord:

@@ -12,6 +12,8 @@ Command. Every step runs ``python -m pipeline.cluster.entrypoint`` with, in this
 - ``--run_id $(DECONVFLOW_RUN_ID)``: Kubernetes fills in the environment variable, which the platform
   document takes from the pod's label ``pipeline/runid``. The backend replaces ``{{$.pipeline_job_uuid}}``
   only in constants of task inputs, where it would be part of the cache's key;
+- ``--configuration JSON`` of the first step, which records it: every key of the pipeline, none of them
+  secret;
 - no or more ``--override KEY=VALUE``: KEY is a dotted configuration key (``trainer.epochs``,
   ``evaluation.gates.floors.iou/road``), VALUE what a runtime parameter came to. An empty VALUE means:
   keep what was compiled;

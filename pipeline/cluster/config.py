@@ -28,7 +28,7 @@ NODES = (
 """The steps, in their order: keys of ``kubeflow.components``."""
 
 NEVER_CACHED = frozenset({"DatasetSnapshot", "DataGate", "BaselineModel", "Pusher", "RunReport"})
-"""Steps that look at the world, at the data set and at what is served; and the last one, which ends the record."""
+"""Steps that look at the world (the data set, what is served), and the last one, which ends the record."""
 
 SecretName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]

@@ -79,7 +79,9 @@ def _take_fingerprint(value: Any) -> Any:
         return value
     from pipeline.fingerprint_code import fingerprint_code
 
-    return fingerprint_code(value.removeprefix(CODE_MARK).split(","))
+    # RunReport appends its templates' fingerprint to that of its code.
+    names, slash, rest = value.removeprefix(CODE_MARK).partition("/")
+    return fingerprint_code(names.split(",")) + slash + rest
 
 
 def _apply(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""What every container of the compiled pipeline runs: one step, on staged folders, and its record.
+
+The package's docstring says which arguments and which environment there are. What happens, in turn:
+
+1. Parameters that override the configuration are merged and validated, and what a driver of ours would
+   have found at home (no drivers run on Kubeflow) is found by the same code.
+2. The step is recorded as running, and earlier steps that came from the backend's cache as cached.
+3. The executor runs on the folders that the launcher staged.
+4. The output file is written for the launcher, with the URIs again; then the step is recorded as complete.
+
+A metadata store that does not answer is asked again for two minutes. If it still does not before the
+executor has started, the step fails: nothing is lost, and no model comes to be whose origin nobody knows.
+If it does not afterwards, the step succeeds with a warning, since its result is worth more than its record;
+what it made is recorded, without its execution, by the next step that reads it.
+
+Exit status: 0 done, also where a model is not blessed and so not pushed (the run's status in the metadata
+store is ``not blessed`` then); 2 refused, with sentences on stderr; 1 the step failed, with a traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+
+from data import progress
+from data.errors import RefusedError
+from pipeline.cluster.hide_secrets import hide_secrets
+from pipeline.cluster.read_arguments import read_arguments
+from pipeline.console import LineReporter
+
+EXIT_DONE, EXIT_FAILED, EXIT_REFUSED = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one step and returns the exit status."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # TFX's Beam components give this process' own arguments to absl, which knows none of them.
+    sys.argv = sys.argv[:1]
+    progress.install(LineReporter())
+    try:
+        step = read_arguments(given)
+        with progress.current().stage("loading TensorFlow and TFX"):
+            from pipeline.cluster.run_step import run_step
+        run_step(step)
+    except RefusedError as refused:
+        for problem in refused.problems:
+            print(hide_secrets(problem.sentence()), file=sys.stderr, flush=True)
+        return EXIT_REFUSED
+    except Exception:
+        print(hide_secrets(traceback.format_exc()), file=sys.stderr, flush=True)
+        return EXIT_FAILED
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
