@@ -75,7 +75,16 @@ def _open_gs(bucket: str) -> ObjectStore:
     return GsStore(bucket)
 
 
-_STORES: dict[str, Callable[[str], ObjectStore]] = {"s3": _open_s3, "gs": _open_gs}
+def _open_minio(bucket: str) -> ObjectStore:
+    """Opens what Kubeflow Pipelines calls ``minio://``: S3 at an address that the URI does not tell."""
+    if not any(os.environ.get(name) for name in S3_ENDPOINT_VARIABLES):
+        what = "does not tell where its MinIO is"
+        remedy = f"Set {S3_ENDPOINT_VARIABLES[1]} to the server's address"
+        raise RefusedError([Problem(f"minio://{bucket}", what, remedy, "no_endpoint")])
+    return _open_s3(bucket)
+
+
+_STORES: dict[str, Callable[[str], ObjectStore]] = {"s3": _open_s3, "minio": _open_minio, "gs": _open_gs}
 
 
 def is_in_object_store(path: str) -> bool:
