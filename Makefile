@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format bench lock clean FORCE
+.PHONY: help setup run test test-fast lint format bench compile lock clean FORCE
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -54,6 +54,9 @@ format: $(READY)  ## put the code into the house's format
 
 bench: $(READY)  ## measure, each number beside the bare work of the same run
 	@$(BIN)/python tests/benchmarks/run.py --whole $(ARGS)
+
+compile: $(READY)  ## write kubeflow/pipeline.yaml, the sample compiled for a cluster (ARGS="--config my.yaml -o my-pipeline.yaml")
+	@$(BIN)/deconvflow kubeflow compile -o kubeflow/pipeline.yaml $(ARGS)
 
 lock:  ## write the locks anew from pyproject.toml (UPGRADE=1 takes newer versions too)
 	@requirements/lock.sh $(if $(UPGRADE),--upgrade)
