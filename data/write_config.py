@@ -169,6 +169,7 @@ def _gate_sections(proposal: Proposal) -> Iterator[str]:
     yield "smoke_test:"
     yield _commented(f"  images: {settings.smoke_test_images}", "go through every signature before a push")
     yield ""
+    yield "# Where models go, if not into the workspace: push: {root: s3://bucket/serving}"
     yield "beam:"
     yield _commented("  args: []", "as on Beam's command line, e.g. [--direct_num_workers=4]")
 
