@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from absl import logging as absl_logging
 from tfx.utils import import_utils
 
 from data import progress
@@ -26,6 +27,7 @@ def run_step(step: StepArguments) -> None:
             answer before the executor started.
         Exception: what the executor raises.
     """
+    absl_logging.set_verbosity(absl_logging.INFO)
     executor_class = import_utils.import_class_by_path(step.executor_class_path)
     invocation = read_invocation(step.executor_input, step.inputs_spec)
     component = find_component(executor_class)
