@@ -55,7 +55,8 @@ def arguments(make_job: Callable[..., TrainingJob], tmp_path: Path) -> Arguments
 def test_trains_exports_and_cleans_up(arguments: Arguments, tmp_path: Path) -> None:
     run_fn(arguments)
     loaded = tf.saved_model.load(arguments.serving_model_dir)
-    assert set(loaded.signatures) == {"serving_default", "image_tensor", "serve_examples", "evaluate"}
+    served = {"serving_default", "image_tensor", "serve_examples"}
+    assert set(loaded.signatures) == served | {"evaluate", "prepare_images", "predict_tiles"}
     written = {path.name for path in Path(arguments.model_run_dir).iterdir()}
     assert {"history.jsonl", "training.json"} <= written
     assert not any(name.endswith(".unfinished") for name in written)
