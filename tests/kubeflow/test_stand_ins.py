@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from resolve_inputs import holds, list_producers, resolve_inputs
-from run_container import Container, expand_variables, format_value
-from step_runner import TaskOutcome, stage
+from run_container import Container, Finished, expand_variables, format_value
+from step_runner import Cluster, TaskOutcome, run_pipeline, stage
 
 
 @pytest.mark.parametrize(
@@ -94,3 +95,99 @@ def test_conditions_decide():
 def test_staging_folders(tmp_path):
     assert stage("minio://b/a", tmp_path) == tmp_path / "minio/b/a"
     assert stage("gs://b/a", tmp_path) == tmp_path / "gcs/b/a"
+
+
+class _Script:
+    """A runtime whose containers do what a test says: write a text, or fail."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.seen: list[str] = []
+
+    def run(self, container):
+        status = self.statuses.pop(0) if self.statuses else 0
+        artifact = container.executor_input["outputs"]["artifacts"]["made"]["artifacts"][0]
+        for listed in container.executor_input["inputs"]["artifacts"].values():
+            self.seen.append(stage(listed["artifacts"][0]["uri"], container.pod).read_text())
+        stage(artifact["uri"], container.pod).write_text(container.command()[-1])
+        return Finished(status, f"status {status}\n", 0.0)
+
+
+def _task(**more):
+    return {"componentRef": {"name": "make"}, "cachingOptions": {"enableCache": True}, **more}
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    """Two tasks: First makes a text out of a parameter, Second reads it."""
+    text = {"artifacts": {"made": {"artifactType": {"schemaTitle": "Text"}}}}
+    make = {
+        "executorLabel": "e", "outputDefinitions": text,
+        "inputDefinitions": {"parameters": {"word": {"parameterType": "STRING"}}},
+    }  # fmt: skip
+    word = {"inputs": {"parameters": {"word": {"componentInputParameter": "word"}}}}
+    value = "{{$.inputs.parameters['word']}}"
+    source = {"producerTask": "First", "outputArtifactKey": "made"}
+    spec = {
+        "schemaVersion": "2.1.0",
+        "defaultPipelineRoot": "minio://bucket/root",
+        "pipelineInfo": {"name": "demo"},
+        "components": {"make": make, "read": {"executorLabel": "f", "outputDefinitions": text}},
+        "deploymentSpec": {
+            "executors": {
+                "e": {"container": {"image": "i:1", "command": ["c"], "args": [value]}},
+                "f": {"container": {"image": "i:1", "command": ["c"], "args": ["read"]}},
+            }
+        },
+        "root": {
+            "inputDefinitions": {"parameters": {"word": {"parameterType": "STRING", "defaultValue": "one"}}},
+            "dag": {
+                "tasks": {
+                    "Second": {
+                        **_task(componentRef={"name": "read"}),
+                        "inputs": {"artifacts": {"text": {"taskOutputArtifact": source}}},
+                    },
+                    "First": _task(**word, retryPolicy={"maxRetryCount": 1}),
+                }
+            },
+        },
+    }  # fmt: skip
+    platforms = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {}}}}}
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(yaml.safe_dump_all([spec, platforms]))
+    return path
+
+
+def test_outputs_are_handed_on_through_the_object_store(tmp_path, compiled):
+    runtime = _Script()
+    run = run_pipeline(Cluster(tmp_path / "cluster", runtime), compiled, {"word": "two"})
+    assert run.states == {"First": "succeeded", "Second": "succeeded"}
+    assert runtime.seen == ["two"]
+    uri = run.tasks["First"].artifacts["made"][0]["uri"]
+    assert uri.startswith(f"minio://bucket/root/demo/{run.run_id}/First/")
+    assert not list((tmp_path / "cluster" / "pods").iterdir())
+
+
+def test_the_cache_goes_by_what_a_task_gets(tmp_path, compiled):
+    cluster = Cluster(tmp_path / "cluster", _Script())
+    run_pipeline(cluster, compiled)
+    again = run_pipeline(cluster, compiled)
+    assert again.states == {"First": "cached", "Second": "cached"}
+    other = run_pipeline(cluster, compiled, {"word": "other"})
+    assert other.states == {"First": "succeeded", "Second": "succeeded"}
+    compiled.write_text(compiled.read_text().replace("i:1", "i:2"))
+    assert set(run_pipeline(cluster, compiled).states.values()) == {"succeeded"}
+
+
+def test_a_task_is_tried_again_and_what_follows_a_failure_is_not_started(tmp_path, compiled):
+    run = run_pipeline(Cluster(tmp_path / "retried", _Script(1)), compiled)
+    assert run.states == {"First": "succeeded", "Second": "succeeded"}
+    assert run.tasks["First"].attempts == 2
+    run = run_pipeline(Cluster(tmp_path / "failed", _Script(1, 1)), compiled)
+    assert run.states == {"First": "failed", "Second": "skipped"}
+    assert not run.succeeded
+
+
+def test_no_parameter_is_made_up(tmp_path, compiled):
+    with pytest.raises(AssertionError, match="nonsense"):
+        run_pipeline(Cluster(tmp_path / "cluster", _Script()), compiled, {"nonsense": 1})
