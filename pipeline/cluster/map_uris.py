@@ -53,6 +53,12 @@ class UriMap:
                 return uri + text[len(local) :]
         return text
 
+    def restore_text(self, text: str) -> str:
+        """Returns a text with the URIs in the place of the local paths wherever they stand in it."""
+        for local, uri in self._original.items():
+            text = text.replace(local, uri)
+        return text
+
     def restore_all(self, value: Any) -> Any:
         """Returns a JSON value with every text in it restored."""
         if isinstance(value, str):

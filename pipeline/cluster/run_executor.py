@@ -22,6 +22,7 @@ from tfx.orchestration.portable import outputs_utils
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types import standard_component_specs as keys
 
+from components.artifact_types import RunReportPage
 from pipeline.cluster.artifact_schemas import CLASS_PATHS
 from pipeline.cluster.map_uris import UriMap
 from pipeline.cluster.record_step import ArtifactDict, copy_artifact
@@ -125,9 +126,21 @@ def run_executor(
         dict(properties),
     )
     outputs_utils.tag_output_artifacts_with_version(invocation.outputs)
+    _restore_pages(invocation)
     if issubclass(executor_class, evaluator_executor.Executor):
         blessing = artifact_utils.get_single_instance(list(invocation.outputs[keys.BLESSING_KEY]))
         tfx_utils.refactor_model_blessing(blessing, invocation.names)
+
+
+def _restore_pages(invocation: Invocation) -> None:
+    """Lets the report name artifacts by their URIs: the folders that it was made from go with the pod."""
+    for artifact in (one for found in invocation.outputs.values() for one in found):
+        page = Path(artifact.uri) / RunReportPage.FILE_NAME
+        if isinstance(artifact, RunReportPage) and page.exists():
+            text = invocation.uris.restore_text(page.read_text(encoding="utf-8"))
+            temporary = page.with_name(f".{page.name}.tmp")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(page)
 
 
 def write_output(invocation: Invocation) -> None:

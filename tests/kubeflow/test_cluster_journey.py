@@ -92,6 +92,13 @@ def test_the_run_is_recorded_as_a_local_one(journey):
     assert not [one.uri for one in journey.store.get_artifacts() if not one.uri.startswith("minio://")]
 
 
+def test_the_report_names_artifacts_by_their_uris(journey):
+    (page,) = (journey.site.root / "cluster" / "store").rglob("RunReport/*/report/index.html")
+    text = page.read_text(encoding="utf-8")
+    assert f"minio://mlpipeline/deconvflow/boxes/{journey.runs[0].run_id}/Trainer/" in text
+    assert "/pods/" not in text
+
+
 def test_no_secret_is_written_anywhere(journey):
     store_file = journey.site.folder("volume") / "metadata.sqlite"
     texts = {

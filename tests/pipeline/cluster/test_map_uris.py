@@ -54,3 +54,9 @@ def test_documents_are_restored_at_any_depth():
         "b": {"c": "minio://b/m/x"},
         "d": "other",
     }
+
+
+def test_paths_in_a_text_are_restored_wherever_they_stand():
+    uris = UriMap(["minio://b/m", "s3://c/e"], "/pods/1")
+    text = '<a href="/pods/1/minio/b/m/x">/pods/1/s3/c/e</a>'
+    assert uris.restore_text(text) == '<a href="minio://b/m/x">s3://c/e</a>'
