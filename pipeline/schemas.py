@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.cluster.client_documents import ScheduleChangeDocument, ScheduleListDocument, SubmitDocument
 from pipeline.cluster.compile_documents import CompileDocument, LintDocument
 from pipeline.command_documents import (
     CheckDocument,
@@ -36,6 +37,9 @@ DOCUMENTS: dict[str, type[Document]] = {
     "predictions.jsonl": PredictedImage,
     "kubeflow compile": CompileDocument,
     "kubeflow lint": LintDocument,
+    "kubeflow submit": SubmitDocument,
+    "kubeflow schedule": ScheduleChangeDocument,
+    "kubeflow schedule list": ScheduleListDocument,
     "refusal": RefusalDocument,
 }
 """The document of each command; ``refusal`` is what all of them print when they refuse."""

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cluster.client_commands import add_client_commands
+
 app = typer.Typer(
     name="kubeflow",
     help="Run the pipeline on open-source Kubeflow Pipelines.",
@@ -58,3 +60,6 @@ def lint_command(
     from pipeline.cluster.compile_command import run_lint
 
     raise typer.Exit(run_lint(file, as_json))
+
+
+add_client_commands(app)
