@@ -31,7 +31,7 @@ quietly() {
 
 refuse_other_machines() {
     [ -f "$lock" ] ||
-        fail "There is no lane '$lane'. Lanes: $(cd requirements && ls tfx-*.txt | sed 's/\.txt//' | xargs)."
+        fail "There is no lane '$lane'. Lanes: $(cd requirements && ls tfx-*.txt | sed -n 's/^\(tfx-[0-9-]*[0-9]\)\.txt$/\1/p' | xargs)."
     [ "$(uname -sm)" = "Linux x86_64" ] ||
         fail "TFX publishes no packages for $(uname -sm). Use Linux on x86_64, or a container of it."
     local glibc
@@ -160,20 +160,29 @@ make_venv() {
     fi
 }
 
-install_packages() {
-    touch "$venv/.unfinished"
-    rm -f "$venv/.ready"
-    say "installing the packages of $lock into $venv"
+# Installs exactly the packages of the locks that are given.
+install_locks() { # LOCK...
     local quiet=()
     [ -t 2 ] || quiet=(-q)
     # A slow disk needs more than uv's own minute for compiling a file.
     UV_COMPILE_BYTECODE_TIMEOUT=${UV_COMPILE_BYTECODE_TIMEOUT:-600} \
-        "$uv" pip sync "${quiet[@]}" --python "$venv/bin/python" --require-hashes --build-constraints "$lock" \
-        --compile-bytecode "$lock" ||
-        fail "The packages of $lock could not be installed; what uv said is above."
-    # The build backend comes from the lock, so nothing else is fetched.
+        "$uv" pip sync "${quiet[@]}" --python "$venv/bin/python" --require-hashes --build-constraints "$1" \
+        --compile-bytecode "$@" ||
+        fail "The packages of $* could not be installed; what uv said is above."
+}
+
+# The build backend comes from the lock, so nothing else is fetched.
+install_project() {
     quietly "$uv" pip install --python "$venv/bin/python" --no-deps --no-build-isolation --editable . ||
         fail "The project itself could not be installed; what uv said is above."
+}
+
+install_packages() {
+    touch "$venv/.unfinished"
+    rm -f "$venv/.ready"
+    say "installing the packages of $lock into $venv"
+    install_locks "$lock"
+    install_project
     rm -f "$venv/.unfinished"
 }
 

@@ -14,8 +14,19 @@ compile() { # SOURCE LOCK OPTION...
         "$1" -o "requirements/$2.txt" "${@:3}"
 }
 
+# Of a lock, the packages whose names begin with a word.
+keep() { # LOCK WORD
+    awk -v word="$2" '!/^ / {kept = index($0, word) == 1} kept' "requirements/$1.txt" >"requirements/$1.tmp"
+    mv "requirements/$1.tmp" "requirements/$1.txt"
+}
+
 for lane in tfx-1-16 tfx-1-21; do
     compile pyproject.toml "$lane" --extra "$lane" --extra dev "$@"
+    # What goes into the image: the same versions without the tools of development, and CUDA's libraries.
+    compile pyproject.toml "$lane-image" --extra "$lane" --constraint "requirements/$lane.txt" "$@"
+    grep -o '^tensorflow==[0-9.]*' "requirements/$lane.txt" | sed 's/==/[and-cuda]==/' |
+        compile - "$lane-cuda" --constraint "requirements/$lane.txt" "$@"
+    keep "$lane-cuda" nvidia-
 done
 grep -o '^uv==[0-9.]*' requirements/uv.txt | sed "$([ "${1:-}" != --upgrade ] || echo 's/==.*//')" |
     compile - uv "$@"
