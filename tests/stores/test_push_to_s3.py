@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -103,25 +104,39 @@ def test_an_upload_that_fails_leaves_no_version(
     assert push(tmp_path / "c", b"c").version == 3
 
 
-def _push_and_die(model: str) -> None:
-    upload = S3Store.upload
+PUSH = """
+import os, signal, sys, time
+from pathlib import Path
+from components.push_version import ModelFacts, push_version
+from data.classes import ClassTable, SegmentationClass
+from data.s3_store import S3Store
 
-    def die(self: S3Store, source: Path, key: str) -> None:
-        upload(self, source, key)
-        os.kill(os.getpid(), signal.SIGKILL)
+root, model, go, dies = sys.argv[1:]
+upload = S3Store.upload
 
-    S3Store.upload = die  # type: ignore[method-assign]
-    push_version(ROOT, model, FACTS)
+def upload_and_die(self, source, key):
+    upload(self, source, key)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if dies == "dies":
+    S3Store.upload = upload_and_die
+table = ClassTable((SegmentationClass(0, "ground", (1, 2, 3)), SegmentationClass(1, "tree", (4, 5, 6))), 255)
+while not Path(go).exists():
+    time.sleep(0.001)
+push_version(root, model, ModelFacts("scenes", "run-1", table, "code-1", {"data_fingerprint": "data-1"}))
+"""
+
+
+def start_push(model: str, go: Path, fate: str = "lives") -> subprocess.Popen[bytes]:
+    """Starts a push in a process of its own, which waits for the file ``go``."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    return subprocess.Popen([sys.executable, "-c", PUSH, ROOT, model, str(go), fate], env=environment)
 
 
 @pytest.mark.slow
 def test_what_a_killed_push_left_is_no_version_and_is_removed_a_day_later(s3: Any, tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(
-        target=_push_and_die, args=(write_model(tmp_path / "a"),)
-    )
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    process = start_push(write_model(tmp_path / "a"), tmp_path, "dies")
+    assert process.wait() == -signal.SIGKILL
     assert s3.keys("serving/scenes/1/") == ["serving/scenes/1/variables/data"]
     assert list_versions(ROOT) == ()
     assert find_baseline(ROOT, write_model(tmp_path / "b", b"b"), TABLE).path == ""
@@ -133,26 +148,17 @@ def test_what_a_killed_push_left_is_no_version_and_is_removed_a_day_later(s3: An
     assert s3.keys("serving/scenes/1/") == [] and verify_files(f"{ROOT}/2") == []
 
 
-def _push_in_process(model: str, barrier: Any) -> None:
-    barrier.wait()
-    push_version(ROOT, model, FACTS)
-
-
 @pytest.mark.slow
 def test_pushes_at_once_end_with_distinct_whole_versions(s3: Any, tmp_path: Path) -> None:
-    context, count = multiprocessing.get_context("spawn"), 3
-    barrier = context.Barrier(count)
-    models = [write_model(tmp_path / f"m{i}", os.urandom(300_000)) for i in range(count)]
-    processes = [context.Process(target=_push_in_process, args=(model, barrier)) for model in models]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * count
+    models = [write_model(tmp_path / f"m{i}", os.urandom(300_000)) for i in range(3)]
+    processes = [start_push(model, tmp_path / "go") for model in models]
+    time.sleep(1.5)
+    (tmp_path / "go").touch()
+    assert [process.wait() for process in processes] == [0, 0, 0]
     assert list_versions(ROOT) == (1, 2, 3)
     versions = [f"{ROOT}/{number}" for number in (1, 2, 3)]
     assert all(verify_files(path) == [] for path in versions)
-    assert len({read_manifest(path).model_fingerprint for path in versions}) == count
+    assert len({read_manifest(path).model_fingerprint for path in versions}) == 3
 
 
 def test_a_store_that_knows_no_conditions_is_noticed(
