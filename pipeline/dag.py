@@ -50,6 +50,7 @@ _EVALUATION_CODE = (
     "components.evaluation_hooks",
     "components.evaluation_results",
     "components.evaluator",
+    "components.fetch_version",
     "components.gates",
     "components.judge_model",
     "components.manifest",
