@@ -79,7 +79,8 @@ def read_invocation(executor_input_json: str, inputs_spec_json: str | None) -> I
         # TFX tells the models of a blessing by the names, which older backends leave empty.
         one.name = one.name or one.uri
         one.uri = uris.stage(one.uri)
-    names: dict[int, str] = {}
+    # The baseline is no step's artifact, and so has neither number nor name.
+    names = {0: ""}
     return Invocation(
         inputs=tfx_utils.parse_raw_artifact_dict(given.artifacts, names),
         outputs=tfx_utils.parse_raw_artifact_dict(wanted.artifacts, names),
