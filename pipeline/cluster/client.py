@@ -205,13 +205,13 @@ def _refuse_nowhere(host: str | None) -> None:
 
 
 def _make_client(place: BackendPlace) -> Any:
-    import kfp
     import urllib3
+    from kfp.client import Client as KfpClient
     from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
     limits = (min(10.0, place.request_seconds), place.request_seconds)
 
-    class Client(kfp.Client):
+    class Client(KfpClient):
         def _load_config(self, *args: Any, **kwargs: Any) -> Any:
             config = super()._load_config(*args, **kwargs)
             # Never again for what may have been done already: connections and reads that change nothing.

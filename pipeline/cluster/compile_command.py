@@ -14,6 +14,7 @@ from pipeline import console
 from pipeline.cluster.check_places import check_places
 from pipeline.cluster.compile_documents import CompileDocument, LintDocument, ParameterDocument
 from pipeline.cluster.config import NODES
+from pipeline.cluster.load_messages import load_pipeline_messages, without_validator
 from pipeline.config import PipelineConfig, load_config, preset_path
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def compile_and_lint(config: PipelineConfig) -> CompiledPipeline:
         RefusedError: if the configuration, or what comes of it, would not run.
     """
     with tempfile.TemporaryDirectory() as folder, console.quiet(Path(folder) / "log", verbose=False):
-        from pipeline.cluster.compile_spec import compile_pipeline
+        load_pipeline_messages()
+        with without_validator():
+            from pipeline.cluster.compile_spec import compile_pipeline
         from pipeline.cluster.lint_spec import lint_documents
 
         compiled = compile_pipeline(config)

@@ -9,6 +9,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from data.errors import Problem
+from pipeline.cluster.load_messages import load_kubernetes_messages, load_pipeline_messages
 from pipeline.cluster.spec_rules import problem
 
 _REMEDY = "Remove it or mend it: the server reads the fields it knows and nothing else"
@@ -16,10 +17,8 @@ _REMEDY = "Remove it or mend it: the server reads the fields it knows and nothin
 
 def find_message_problems(spec: dict[str, Any], platforms: dict[str, Any] | None) -> Iterator[Problem]:
     """Yields a problem for each message that protobuf refuses."""
-    # kfp announces itself on import; whoever lints pays for it, not whoever reads a configuration.
-    from kfp.kubernetes import kubernetes_executor_config_pb2
-    from kfp.pipeline_spec import pipeline_spec_pb2
-
+    pipeline_spec_pb2 = load_pipeline_messages()
+    kubernetes_executor_config_pb2 = load_kubernetes_messages()
     yield from _parse("specification", spec, pipeline_spec_pb2.PipelineSpec())
     deployment = spec.get("deploymentSpec")
     if isinstance(deployment, dict):

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from pipeline.cluster.config import NODES, KubeflowConfig, TolerationConfig, VolumeConfig
+from pipeline.cluster.load_messages import load_kubernetes_messages
 from pipeline.store_address import PASSWORD_VARIABLE
 
 RUN_ID_LABEL = "metadata.labels['pipeline/runid']"
@@ -106,8 +107,6 @@ def _toleration(toleration: TolerationConfig) -> dict[str, Any]:
 
 def _canonical(step: dict[str, Any]) -> dict[str, Any]:
     """Returns a step's configuration as protobuf writes it, and fails where it has no such field."""
-    from kfp.kubernetes import kubernetes_executor_config_pb2
-
-    message = json_format.ParseDict(step, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+    message = json_format.ParseDict(step, load_kubernetes_messages().KubernetesExecutorConfig())
     built: dict[str, Any] = json_format.MessageToDict(message)
     return built
