@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format bench compile lock clean FORCE
+.PHONY: help setup run test test-fast lint format bench compile image lock clean FORCE
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -57,6 +57,9 @@ bench: $(READY)  ## measure, each number beside the bare work of the same run
 
 compile: $(READY)  ## write kubeflow/pipeline.yaml, the sample compiled for a cluster (ARGS="--config my.yaml -o my-pipeline.yaml")
 	@$(BIN)/deconvflow kubeflow compile -o kubeflow/pipeline.yaml $(ARGS)
+
+image:  ## build the image for Kubeflow (IMAGE=registry/name:version, DEVICE=cpu or cuda)
+	@kubeflow/image/build.sh $(or $(IMAGE),deconvflow:0.1.0) $(if $(filter command line environment,$(origin LANE)),$(LANE),tfx-1-16) $(or $(DEVICE),cpu)
 
 lock:  ## write the locks anew from pyproject.toml (UPGRADE=1 takes newer versions too)
 	@requirements/lock.sh $(if $(UPGRADE),--upgrade)

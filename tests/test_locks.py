@@ -12,7 +12,8 @@ from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LANES = ("tfx-1-16", "tfx-1-21")
-LOCKS = (*LANES, "uv")
+IMAGE_LOCKS = tuple(f"{lane}-{kind}" for lane in LANES for kind in ("image", "cuda"))
+LOCKS = (*LANES, *IMAGE_LOCKS, "uv")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -52,6 +53,22 @@ def test_locks_are_in_step_with_pyproject(lane: str) -> None:
         assert requirement.specifier.contains(version, prereleases=True), (
             f"{lane}.txt has {name} {version}, pyproject.toml asks for {requirement}: run make lock"
         )
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_the_image_has_the_versions_of_its_lane_and_no_tools_of_development(lane: str) -> None:
+    tested = {canonicalize_name(one.name): str(one.specifier) for one, _ in read_lock(lane)}
+    image = {canonicalize_name(one.name): str(one.specifier) for one, _ in read_lock(f"{lane}-image")}
+    assert image.items() <= tested.items(), "run make lock"
+    assert {"tfx", "kfp", "setuptools", "boto3"} <= set(image)
+    assert not {"pytest", "mypy", "ruff", "moto"} & set(image)
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_cuda_adds_libraries_alone(lane: str) -> None:
+    cuda = {canonicalize_name(one.name) for one, _ in read_lock(f"{lane}-cuda")}
+    assert all(name.startswith("nvidia-") for name in cuda)
+    assert {"nvidia-cudnn-cu12", "nvidia-nccl-cu12", "nvidia-cublas-cu12"} <= cuda
 
 
 def test_checksums_of_records_are_computed_by_compiled_code() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 class ScheduleGroup(TyperGroup):
     """``schedule FILE --cron ...`` is ``schedule create FILE --cron ...``."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Puts ``create`` before what names no command of the group."""
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
             args = ["create", *args]
