@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "kubeflow/Dockerfile"
@@ -28,7 +31,8 @@ def runner():
 
 
 def test_continuations_comments_and_flags_are_understood(runner):
-    text = "# one\nFROM a AS b\nRUN --mount=x,y=z --network=none x \\\n  # inside\n  && y\n\nCOPY --from=b /c /d\n"
+    run = "RUN --mount=x,y=z --network=none x \\\n  # inside\n  && y\n"
+    text = f"# one\nFROM a AS b\n{run}\nCOPY --from=b /c /d\n"
     (stage,) = runner.parse_stages(text, {})
     assert (stage.name, stage.parent) == ("b", "a")
     run, copy = stage.instructions
@@ -91,17 +95,46 @@ def _find_root(tmp_path: Path) -> Path:
     return root
 
 
+def build_first_step() -> str:
+    """Returns a shell's line that runs DatasetSnapshot of the compiled sample as the launcher does."""
+    from resolve_inputs import resolve_inputs
+    from run_container import Container
+    from step_runner import Cluster, _root_parameters, _Run
+
+    spec, platforms = yaml.safe_load_all((REPOSITORY / "kubeflow/pipeline.yaml").read_text())
+    task = spec["root"]["dag"]["tasks"]["DatasetSnapshot"]
+    component = spec["components"][task["componentRef"]["name"]]
+    values = _root_parameters(spec, {})
+    run = _Run(Cluster(Path("/tmp"), None), spec, platforms, "minio://mlpipeline/sample", "run-1")
+    inputs = resolve_inputs(task, component, values, {})
+    executor_input = run._executor_input("DatasetSnapshot", component, inputs, Path("/"))
+    container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+    command = Container(container, {}, executor_input, Path("/"), {"pipeline/runid": "run-1"}, {}).command()
+    uris = [one["artifacts"][0]["uri"] for one in executor_input["outputs"]["artifacts"].values()]
+    staged = [uri.replace("minio://", "/tmp/staging/minio/") for uri in uris]
+    files = [one["outputFile"] for one in executor_input["outputs"]["parameters"].values()]
+    folders = sorted({str(Path(path).parent) for path in (*staged, *files)})
+    variables = ["DECONVFLOW_STAGING_ROOT=/tmp/staging", "DECONVFLOW_RUN_ID=run-1"]
+    return (
+        f"mkdir -p {shlex.join(folders)} && env {shlex.join([*variables, *command])}"
+        f" && cat {shlex.join(files)} && find /tmp/staging -type f"
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_its_steps_make_a_root_that_runs_a_step(tmp_path):
+def test_its_steps_make_a_root_that_runs_the_first_step(tmp_path):
     if not os.environ.get("DECONVFLOW_LONG_TESTS"):
         pytest.skip("takes three minutes and downloads the stack; set DECONVFLOW_LONG_TESTS=1")
     if os.geteuid() != 0:
         pytest.skip("needs root, to enter a root file system")
-    inside = "python -m pipeline.cluster.entrypoint --help && python -c 'import tfx.v1' && ! touch /opt/x"
+    inside = f"id -u && ! touch /opt/x 2>/dev/null && {build_first_step()}"
     command = [sys.executable, SCRIPT, DOCKERFILE, _find_root(tmp_path), "--work", tmp_path / "work"]
     done = subprocess.run(
         [*map(str, command), "--", "sh", "-c", inside], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "--executor_class_path" in done.stdout
+    shutil.rmtree(tmp_path / "work")
+    assert done.returncode == 0, done.stderr[-5000:]
+    assert done.stdout.splitlines()[0] == "1000740000"
+    assert re.search(r"\b[0-9a-f]{64}\b", done.stdout), "no fingerprint was handed on"
+    assert "snapshot.jsonl" in done.stdout

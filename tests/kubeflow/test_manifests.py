@@ -1,4 +1,4 @@
-"""The manifests: valid by Kubernetes' own schemas, within the restricted Pod Security profile, without secrets."""
+"""The manifests: valid by Kubernetes' schemas, within the restricted Pod Security profile, no secrets."""
 
 from __future__ import annotations
 
