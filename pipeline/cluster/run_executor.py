@@ -21,6 +21,7 @@ from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.orchestration.portable import outputs_utils
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types import standard_component_specs as keys
+from tfx.types.value_artifact import ValueArtifact
 
 from components.artifact_types import RunReportPage
 from pipeline.cluster.artifact_schemas import CLASS_PATHS
@@ -120,6 +121,7 @@ def run_executor(
         context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=list(beam_args), **common)
     else:
         context = base_executor.BaseExecutor.Context(extra_flags=list(beam_args), **common)
+    _make_empty_inputs(invocation)
     outputs_utils.make_output_dirs(invocation.outputs)
     executor_class(context).Do(
         {key: list(found) for key, found in invocation.inputs.items()},
@@ -131,6 +133,14 @@ def run_executor(
     if issubclass(executor_class, evaluator_executor.Executor):
         blessing = artifact_utils.get_single_instance(list(invocation.outputs[keys.BLESSING_KEY]))
         tfx_utils.refactor_model_blessing(blessing, invocation.names)
+
+
+def _make_empty_inputs(invocation: Invocation) -> None:
+    """Makes the folders that held nothing, which no object store keeps: of a model that was not pushed."""
+    for artifact in (one for found in invocation.inputs.values() for one in found):
+        is_staged = invocation.uris.restore(artifact.uri) != artifact.uri
+        if is_staged and not isinstance(artifact, ValueArtifact):
+            Path(artifact.uri).mkdir(parents=True, exist_ok=True)
 
 
 def _restore_pages(invocation: Invocation) -> None:

@@ -204,8 +204,9 @@ class _Run:
         for listed in executor_input["inputs"]["artifacts"].values():
             for artifact in listed["artifacts"]:
                 source, target = self._cluster.object_path(artifact["uri"]), stage(artifact["uri"], pod)
-                assert source.exists(), f"nothing was ever uploaded to {artifact['uri']}"
-                _copy(source, target)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if source.exists():  # A folder without files was never there, which is no error.
+                    _copy(source, target)
         for listed in executor_input["outputs"].get("artifacts", {}).values():
             for artifact in listed["artifacts"]:
                 stage(artifact["uri"], pod).parent.mkdir(parents=True, exist_ok=True)
