@@ -14,8 +14,9 @@ from pipeline import console
 from pipeline.cluster.check_places import check_places
 from pipeline.cluster.compile_documents import CompileDocument, LintDocument, ParameterDocument
 from pipeline.cluster.config import NODES
-from pipeline.cluster.load_messages import load_pipeline_messages, without_validator
+from pipeline.cluster.load_messages import load_pipeline_messages
 from pipeline.config import PipelineConfig, load_config, preset_path
+from pipeline.lean_imports import without_validator
 
 if TYPE_CHECKING:
     from pipeline.cluster.compile_spec import CompiledPipeline
