@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 
 import pytest
 
 from pipeline.cluster.client_documents import SubmitDocument
 from pipeline.cluster.follow_run import Ending, judge
 
+REPOSITORY = Path(__file__).parents[4]
 MOMENT = "2026-03-31T03:00:00Z"
 LATER = "2026-03-31T03:00:42Z"
 pytestmark = pytest.mark.slow
@@ -319,3 +321,18 @@ def test_a_token_may_come_from_a_mounted_file(fake, package, cli, monkeypatch, t
     file.write_text(fake.token)
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
     assert cli("submit", package, "--host", fake.host)[0] == 0
+
+
+def test_the_compiled_sample_is_what_the_backend_takes(fake, cli):
+    code, out, err = cli(
+        "submit",
+        REPOSITORY / "kubeflow/pipeline.yaml",
+        "--host",
+        fake.host,
+        "-p",
+        "trainer_epochs=2",
+        "--json",
+    )
+    assert code == 0, err
+    assert json.loads(out)["pipeline"] == "digits"
+    assert fake.runs["run-0"]["runtime_config"]["parameters"] == {"trainer_epochs": 2}
