@@ -366,7 +366,7 @@ def run_app(call: Callable[[], object]) -> int:
     except RefusedError as error:
         return report_refusal(error, as_json="--json" in sys.argv)
     except KeyboardInterrupt:
-        print("interrupted; a run goes on where it stopped when the same command is given again", file=sys.stderr)
+        print("interrupted; a run goes on from there when it is started again", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 141
