@@ -117,7 +117,7 @@ def build_first_step() -> str:
     variables = ["DECONVFLOW_STAGING_ROOT=/tmp/staging", "DECONVFLOW_RUN_ID=run-1"]
     return (
         f"mkdir -p {shlex.join(folders)} && env {shlex.join([*variables, *command])}"
-        f" && cat {shlex.join(files)} && find /tmp/staging -type f"
+        f" && cat {shlex.quote(executor_input['outputs']['outputFile'])} && find /tmp/staging -type f"
     )
 
 
