@@ -38,7 +38,10 @@ DOCUMENTS: dict[str, type[Document]] = {
     "kubeflow compile": CompileDocument,
     "kubeflow lint": LintDocument,
     "kubeflow submit": SubmitDocument,
-    "kubeflow schedule": ScheduleChangeDocument,
+    "kubeflow schedule create": ScheduleChangeDocument,
+    "kubeflow schedule enable": ScheduleChangeDocument,
+    "kubeflow schedule disable": ScheduleChangeDocument,
+    "kubeflow schedule delete": ScheduleChangeDocument,
     "kubeflow schedule list": ScheduleListDocument,
     "refusal": RefusalDocument,
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import bare_work
 import tensorflow as tf
-from harness import Job, Row, alternate, compare_at_least, note, run_measurement, time_call
+from harness import Job, Row, alternate, compare_at_least, run_measurement, time_call
 from prepare import digits_config, transformed_pattern
 
 from data.batch_examples import make_dataset

@@ -21,7 +21,6 @@ from pipeline.run_local import RunResult
 from pipeline.schemas import DOCUMENTS, schema_of
 from pipeline.tracking import ComponentRun, RunRecord
 
-
 try:
     import jsonschema
 except ImportError:  # Not in the newer lane; the documents are checked by their models there.

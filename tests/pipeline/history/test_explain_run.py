@@ -120,6 +120,8 @@ def test_the_log_is_named_while_it_is_there(history, writing, explain):
 
 def test_a_run_that_was_killed_has_no_component_that_still_runs(history, writing, explain):
     history.add_run(writing.PlannedRun("run-1", concluded=False))
+    dead = {**json.loads(tracking.describe_process()), "started": "another process of this id"}
+    tracking.put_run_properties(history.store, "run-1", {tracking.PROCESS_PROPERTY: json.dumps(dead)})
     _leave_running(history, "Trainer")
     document = explain("run-1")
     assert document.run.status == "interrupted"
