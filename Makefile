@@ -37,7 +37,7 @@ run: $(READY)  ## run the whole pipeline on the embedded sample (ARGS="--config 
 
 test: lint  ## lint, then every test
 	@mkdir -p build
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --junitxml=build/junit.xml $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --junitxml=build/junit.xml $(ARGS)
 
 test-fast: $(READY)  ## the tests that take milliseconds
 	$(BIN)/python -m pytest -m "not slow and not journey" $(ARGS)

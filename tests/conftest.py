@@ -30,6 +30,11 @@ settings.load_profile("deconvflow")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the journeys first: of two workers, none should start one when the other has nothing left."""
+    items.sort(key=lambda item: item.get_closest_marker("journey") is None)
+
+
 @pytest.fixture(scope="session")
 def camvid() -> Path:
     """The folder of CamVid (train, trainannot, val, valannot); skips where it is absent."""
