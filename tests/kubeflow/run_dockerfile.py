@@ -21,6 +21,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 HANDED_IN = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt")
 """What a container engine, or an administrator, brings into a build."""
@@ -195,8 +196,14 @@ class Builder:
         _, command = split_flags(rest)
         self.enter(stage.name, ["/bin/sh", "-c", command], self._known(stage, variables))
 
-    def enter(self, stage: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Runs a command in a stage, as its user.
+    def enter(
+        self,
+        stage: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        output: TextIO | None = None,
+    ) -> None:
+        """Runs a command in a stage, as its user; what building prints goes to stderr.
 
         Raises:
             subprocess.CalledProcessError: if it fails.
@@ -210,7 +217,7 @@ class Builder:
             "--groups=0",
             str(self.roots[stage]),
         ]
-        subprocess.run(["env", "-i", *settings, *by_user, *inside], check=True)
+        subprocess.run(["env", "-i", *settings, *by_user, *inside], stdout=output or sys.stderr, check=True)
 
     def _do_copy(self, stage: Stage, rest: str, variables: dict[str, str]) -> None:
         flags, paths = split_flags(rest)
@@ -251,7 +258,8 @@ class Builder:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", str(root / "tmp")], check=True)
         subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
         self.users[stage] = f"{ARBITRARY_UID}:0"
-        self.enter(stage, command or self.commands[stage], self._known(Stage(stage, ""), {}))
+        environment = self._known(Stage(stage, ""), {})
+        self.enter(stage, command or self.commands[stage], environment, output=sys.stdout)
 
 
 def main() -> int:
