@@ -24,6 +24,7 @@ from components.report.collect_facts import RunSources, collect_facts
 from components.report.keep_images import write_images
 from components.report.lineage import MadeArtifact
 from components.report.render_report import fingerprint_templates, render_report
+from data.replace_file import replace_file
 
 _PUSHED_STRINGS = ("pushed_version", "pushed_destination")
 
@@ -122,9 +123,7 @@ def _pushed_properties(artifact: types.Artifact) -> dict[str, Any]:
 
 def _write_page(path: Path, page: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    replace_file(path, page)
 
 
 class RunReportSpec(ComponentSpec):

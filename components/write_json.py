@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from data.replace_file import replace_file
+
 
 def write_json(path: Path, document: Any) -> None:
-    """Writes a document to a temporary name beside the path, then renames it.
+    """Writes a document, all of it or nothing.
 
     Args:
         path: the file; its folder is made if need be.
@@ -18,6 +20,4 @@ def write_json(path: Path, document: Any) -> None:
         ValueError: the document holds nan or infinity, which JSON has not.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    replace_file(path, json.dumps(document, indent=2, allow_nan=False) + "\n")

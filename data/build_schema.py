@@ -9,8 +9,6 @@ Ingest itself guarantees that they are there.
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from data import features
 from data.assign_splits import SPLIT_NAMES
 from data.config import DataConfig
+from data.replace_file import replace_file
 
 _OPAQUE = (
     features.IMAGE_ENCODED,
@@ -125,9 +124,7 @@ def write_schema(schema: schema_pb2.Schema, folder: Path) -> Path:
     path = folder / f"schema-{hashlib.sha256(content).hexdigest()[:16]}.pbtxt"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}"
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        replace_file(path, content)
     return path
 
 

@@ -12,18 +12,14 @@ from data.check_report import CheckReport
 from data.classes import build_class_table
 from data.config import DataConfig
 from data.recognise_dataset import Proposal
+from data.replace_file import replace_file
 
 _COMMENT_COLUMN = 40
 
 
 def write_config(proposal: Proposal, path: Path) -> None:
-    """Writes the whole configuration of a pipeline for a recognised data set.
-
-    The file appears whole or not at all: it is written under another name and then renamed.
-    """
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(render_config(proposal), encoding="utf-8")
-    unfinished.replace(path)
+    """Writes the whole configuration of a pipeline for a recognised data set; all of it or nothing."""
+    replace_file(path, render_config(proposal))
 
 
 def render_config(proposal: Proposal) -> str:

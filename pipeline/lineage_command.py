@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from data.errors import Problem, RefusedError
+from data.replace_file import replace_file
 from pipeline import console, tracking
 from pipeline.format_answers import format_time, mark_status
 from pipeline.history.draw_graph import choose_picture, to_dot, to_svg
@@ -94,9 +95,7 @@ def _write_pictures(document: LineageDocument, query: LineageQuery) -> list[Path
     for path, draw in ((query.svg, to_svg), (query.dot, to_dot)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.tmp")
-            temporary.write_text(draw(picture), encoding="utf-8")
-            temporary.replace(path)
+            replace_file(path, draw(picture))
             written.append(path)
     return written
 

@@ -12,6 +12,7 @@ from components.report.collect_facts import collect_facts
 from components.report.facts import RunFacts
 from components.report.render_report import render_report
 from data.errors import Problem, RefusedError
+from data.replace_file import replace_file
 from pipeline import tracking
 from pipeline.history.explain_run import explain_run
 from pipeline.history.find_sources import find_sources
@@ -58,7 +59,7 @@ def publish_report(store: MetadataStore, workspace: Workspace, run_id: str) -> P
 
 
 def write_page(path: Path, page: str) -> Path:
-    """Writes a page under a temporary name, then renames it.
+    """Writes a page, all of it or nothing.
 
     Raises:
         RefusedError: if it cannot be written there.
@@ -66,11 +67,9 @@ def write_page(path: Path, page: str) -> Path:
     if path.is_dir():
         remedy = f"Name a file, such as {path / 'report.html'}"
         raise RefusedError([Problem(str(path), "is a folder", remedy, "bad_output")])
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, page)
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
         raise RefusedError([Problem(str(path), what, "Name another file with --out", "bad_output")]) from None

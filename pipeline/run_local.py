@@ -14,6 +14,7 @@ from typing import Any
 
 from data import progress
 from data.errors import RefusedError
+from data.replace_file import replace_file
 from pipeline import tracking
 from pipeline.command_documents import ComponentState, RunDocument
 from pipeline.config import PipelineConfig
@@ -166,8 +167,6 @@ def _publish_report(outputs: dict[str, Any], workspace: Workspace, run_id: str) 
         if page.exists():
             target = workspace.report(run_id) / "index.html"
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_suffix(".tmp")
-            temporary.write_bytes(page.read_bytes())
-            temporary.replace(target)
+            replace_file(target, page.read_bytes())
             return target
     return None

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from data.errors import Problem, RefusedError
+from data.replace_file import replace_file
 from pipeline.workspace import Workspace
 
 STORE_VARIABLE = "DECONVFLOW_METADATA_STORE"
@@ -90,9 +91,7 @@ def remember_store(workspace: Workspace, address: StoreAddress) -> None:
     if address == own_store(workspace):
         path.unlink(missing_ok=True)
     elif _read_short(path) != str(address):
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(f"{address}\n", encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, f"{address}\n")
 
 
 def parse_address(text: str, where: str, base: Path | None = None) -> StoreAddress:

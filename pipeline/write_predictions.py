@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data.classes import ClassTable
+from data.replace_file import replace_file
 
 _OVERLAY_STRENGTH = 0.5
 # Overlays are photographs for the eye; trying harder costs seconds for large ones and saves little.
@@ -53,7 +53,7 @@ def encode_overlay(image: bytes, class_ids: NDArray[np.uint8], classes: ClassTab
 
 
 def write_below(out: Path, below: PurePosixPath | str, content: bytes) -> Path:
-    """Writes a file below a folder under a temporary name, and then renames it.
+    """Writes a file below a folder, all of it or nothing.
 
     Raises:
         OSError: it cannot be written, or a link leads out of the folder.
@@ -62,12 +62,7 @@ def write_below(out: Path, below: PurePosixPath | str, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.parent.resolve().is_relative_to(out.resolve()):
         raise OSError(f"{path.parent} leads out of {out}")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    replace_file(path, content)
     return path
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from components.report.facts import ImageResult, ImageResults, Picture
 from data.open_files import join_path, read_bytes
+from data.replace_file import replace_file
 
 IMAGES_FILE = "images.json"
 _PICTURES = ("image", "truth", "prediction", "error")
@@ -20,12 +21,9 @@ _DATA_URI = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]+={0,2}")
 
 
 def write_images(folder: Path, images: ImageResults) -> None:
-    """Writes ``images.json`` under a temporary name and renames it."""
-    path = folder / IMAGES_FILE
+    """Writes ``images.json``, all of it or nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(asdict(images)), encoding="utf-8")
-    temporary.replace(path)
+    replace_file(folder / IMAGES_FILE, json.dumps(asdict(images)))
 
 
 def read_images(folder: str, num_classes: int) -> ImageResults:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import Problem, RefusedError
+from data.replace_file import replace_file
 from pipeline import console
 from pipeline.cluster.check_places import check_places
 from pipeline.cluster.compile_documents import CompileDocument, LintDocument, ParameterDocument
@@ -108,12 +108,9 @@ def _count_tasks(documents: list[Any]) -> int:
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        replace_file(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         what = f"cannot be written: {error.strerror}"
         raise RefusedError([Problem(str(path), what, "Name another file with -o")]) from None
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from data.errors import Problem, RefusedError
+from data.replace_file import replace_file
 from pipeline.config import SAMPLE_SCHEME, apply_override
 
 CODE_MARK = "code:"
@@ -149,6 +150,5 @@ def _write_text(text: str, scratch: Path) -> Path:
     folder = scratch / "schemas" / hashlib.sha256(text.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "schema.pbtxt"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    return temporary.replace(path)
+    replace_file(path, text)
+    return path

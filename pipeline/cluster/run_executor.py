@@ -24,6 +24,7 @@ from tfx.types import standard_component_specs as keys
 from tfx.types.value_artifact import ValueArtifact
 
 from components.artifact_types import RunReportPage
+from data.replace_file import replace_file
 from pipeline.cluster.artifact_schemas import CLASS_PATHS
 from pipeline.cluster.map_uris import UriMap
 from pipeline.cluster.record_step import ArtifactDict, copy_artifact
@@ -149,9 +150,7 @@ def _restore_pages(invocation: Invocation) -> None:
         page = Path(artifact.uri) / RunReportPage.FILE_NAME
         if isinstance(artifact, RunReportPage) and page.exists():
             text = invocation.uris.restore_text(page.read_text(encoding="utf-8"))
-            temporary = page.with_name(f".{page.name}.tmp")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(page)
+            replace_file(page, text)
 
 
 def write_output(invocation: Invocation) -> None:
@@ -166,9 +165,7 @@ def write_output(invocation: Invocation) -> None:
         _set_parameter(output.parameter_values[key], invocation.outputs[key][0])
     document = invocation.uris.restore_all(json_format.MessageToDict(output))
     invocation.output_file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = invocation.output_file.with_name(f".{invocation.output_file.name}.tmp")
-    temporary.write_text(json.dumps(document), encoding="utf-8")
-    temporary.replace(invocation.output_file)
+    replace_file(invocation.output_file, json.dumps(document))
 
 
 def _set_parameter(value: Any, artifact: Any) -> None:
