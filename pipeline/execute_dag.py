@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
-from collections.abc import Iterator
 
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration.local import runner_utils
@@ -16,6 +13,7 @@ from data import progress
 from pipeline.config import PipelineConfig
 from pipeline.connect_store import Connection
 from pipeline.dag import ALWAYS_RUN, create_pipeline
+from pipeline.hide_command_line import hide_command_line
 from pipeline.register_run import StoreHandle
 from pipeline.register_run import register_run as register_run
 from pipeline.workspace import Workspace
@@ -54,21 +52,6 @@ def launch_nodes(representation: pipeline_pb2.Pipeline, connection: Connection) 
                 custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
             ).launch()
         _LOGGER.info("Component %s is finished.", name)
-
-
-@contextlib.contextmanager
-def hide_command_line() -> Iterator[None]:
-    """Shows TFX a command line without arguments.
-
-    Its Beam components give this process' own arguments to absl as soon as the pipeline has Beam
-    arguments, and absl would take our `-v` for its verbosity.
-    """
-    arguments = sys.argv
-    sys.argv = arguments[:1]
-    try:
-        yield
-    finally:
-        sys.argv = arguments
 
 
 def compile_dag(config: PipelineConfig, workspace: Workspace, run_id: str) -> pipeline_pb2.Pipeline:

@@ -29,6 +29,7 @@ from data.errors import RefusedError
 from pipeline.cluster.hide_secrets import hide_secrets
 from pipeline.cluster.read_arguments import read_arguments
 from pipeline.console import LineReporter
+from pipeline.hide_command_line import hide_command_line
 
 EXIT_DONE, EXIT_FAILED, EXIT_REFUSED = 0, 1, 2
 
@@ -39,14 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # TFX's Beam components give this process' own arguments to absl, which knows none of them.
-    sys.argv = sys.argv[:1]
     progress.install(LineReporter())
     try:
         step = read_arguments(given)
-        with progress.current().stage("loading TensorFlow and TFX"):
-            from pipeline.cluster.run_step import run_step
-        run_step(step)
+        with hide_command_line():
+            with progress.current().stage("loading TensorFlow and TFX"):
+                from pipeline.cluster.run_step import run_step
+            run_step(step)
     except RefusedError as refused:
         for problem in refused.problems:
             print(hide_secrets(problem.sentence()), file=sys.stderr, flush=True)
