@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
-from pipeline import tracking
+from pipeline import cli, console, tracking
 from pipeline.tracking import RunRecord
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,6 +47,38 @@ def write_yaml(tmp_path: Path) -> Callable[[Any], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Calls the command line in this process: call(*words) has status, out and err.
+
+    What libraries write to file descriptor 2 counts as stderr.
+    """
+
+    def run(*words: object) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["deconvflow", *map(str, words)])
+        capfd.readouterr()
+        status: Any = None
+        try:
+            status = cli.run_app(lambda: cli.app(standalone_mode=True))
+        except SystemExit as ended:
+            status = ended.code
+        out, err = capfd.readouterr()
+        return SimpleNamespace(status=status, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture
+def ask(call: Callable[..., Any], history: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Calls the command line on the history's workspace, on a wide terminal: ask(*words, workspace=None)."""
+    monkeypatch.setattr(console.answers, "_width", 200)
+
+    def run(*words: object, workspace: Path | None = None) -> Any:
+        return call(*words, "--workspace", workspace or history.workspace)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -51,22 +49,6 @@ def test_every_command_with_json_has_a_schema(command):
     assert command in DOCUMENTS, f"describe what `{command} --json` prints in pipeline/schemas.py"
     if jsonschema is not None:
         jsonschema.Draft202012Validator.check_schema(schema_of(command))
-
-
-@pytest.fixture
-def call(capsys, monkeypatch):
-    """Calls the command line in this process."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["deconvflow", *map(str, arguments)])
-        try:
-            status = cli.run_app(lambda: cli.app(standalone_mode=True))
-        except SystemExit as ended:
-            status = ended.code
-        out, err = capsys.readouterr()
-        return SimpleNamespace(status=status, out=out, err=err)
-
-    return run
 
 
 def _validate(text: str, name: str) -> dict:

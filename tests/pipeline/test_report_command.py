@@ -9,14 +9,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from components.report.facts import ImageResult, ImageResults, Picture
 from components.report.keep_images import write_images
-from pipeline import cli, console
 from pipeline.history.report_document import ReportDocument
 from pipeline.make_report import publish_report
 from pipeline.workspace import Workspace
@@ -24,25 +22,6 @@ from pipeline.workspace import Workspace
 REPOSITORY = Path(__file__).resolve().parents[2]
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptV"
 PIXEL += "AAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
-
-
-@pytest.fixture
-def call(history: Any, capsys: Any, monkeypatch: Any) -> Any:
-    """Calls ``deconvflow report`` in this process, on the history's workspace."""
-
-    def run(*arguments: Any, workspace: Path | None = None) -> SimpleNamespace:
-        place = str(workspace or history.workspace)
-        monkeypatch.setattr(sys, "argv", ["deconvflow", "report", *map(str, arguments), "--workspace", place])
-        monkeypatch.setattr(console.answers, "_width", 200)
-        status: Any = None
-        try:
-            status = cli.run_app(lambda: cli.app(standalone_mode=True))
-        except SystemExit as ended:
-            status = ended.code
-        out, err = capsys.readouterr()
-        return SimpleNamespace(status=status, out=out, err=err)
-
-    return run
 
 
 def text_of(path: str | Path) -> str:
@@ -58,9 +37,9 @@ def keep_images(history: Any, run_id: str) -> None:
         write_images(folder, ImageResults("test", 2, True, (image,), ()))
 
 
-def test_the_page_of_a_run_goes_to_the_reports(four_runs: Any, call: Any) -> None:
+def test_the_page_of_a_run_goes_to_the_reports(four_runs: Any, ask: Any) -> None:
     keep_images(four_runs, "run-1")
-    done = call("run-1", "--json")
+    done = ask("report", "run-1", "--json")
     document = ReportDocument.model_validate_json(done.out)
     text = text_of(document.path)
 
@@ -78,8 +57,8 @@ def test_the_page_of_a_run_goes_to_the_reports(four_runs: Any, call: Any) -> Non
     assert "The first run of this pipeline." in text
 
 
-def test_a_run_from_the_cache_says_where_its_parts_come_from(four_runs: Any, call: Any) -> None:
-    done = call("run-4", "--json", "-o", four_runs.workspace / "page.html")
+def test_a_run_from_the_cache_says_where_its_parts_come_from(four_runs: Any, ask: Any) -> None:
+    done = ask("report", "run-4", "--json", "-o", four_runs.workspace / "page.html")
     text = text_of(four_runs.workspace / "page.html")
 
     assert done.status == 0
@@ -100,10 +79,10 @@ def test_a_run_from_the_cache_says_where_its_parts_come_from(four_runs: Any, cal
     ],
 )  # fmt: skip
 def test_a_run_that_came_to_nothing_has_a_page(
-    history: Any, writing: Any, call: Any, plan: dict[str, Any], says: tuple[str, ...]
+    history: Any, writing: Any, ask: Any, plan: dict[str, Any], says: tuple[str, ...]
 ) -> None:
     history.add_run(writing.PlannedRun("run-1", **plan))
-    done = call("--json", "-o", history.workspace / "page.html")
+    done = ask("report", "--json", "-o", history.workspace / "page.html")
     text = text_of(history.workspace / "page.html")
 
     assert done.status == 0
@@ -112,9 +91,9 @@ def test_a_run_that_came_to_nothing_has_a_page(
     assert any("no model" in sentence for sentence in json.loads(done.out)["missing"])
 
 
-def test_what_was_deleted_is_said(four_runs: Any, call: Any) -> None:
+def test_what_was_deleted_is_said(four_runs: Any, ask: Any) -> None:
     shutil.rmtree(four_runs.workspace / "pipelines")
-    done = call("run-1", "--json")
+    done = ask("report", "run-1", "--json")
     document = json.loads(done.out)
     text = text_of(document["path"])
 
@@ -126,12 +105,12 @@ def test_what_was_deleted_is_said(four_runs: Any, call: Any) -> None:
     assert "gone" in text
 
 
-def test_a_fuller_page_is_not_overwritten(four_runs: Any, call: Any) -> None:
+def test_a_fuller_page_is_not_overwritten(four_runs: Any, ask: Any) -> None:
     recorded = four_runs.workspace / "reports" / "run-1" / "index.html"
     recorded.parent.mkdir(parents=True)
     recorded.write_text("the page with its images")
     shutil.rmtree(four_runs.workspace / "pipelines")
-    done = call("run-1")
+    done = ask("report", "run-1")
 
     assert recorded.read_text() == "the page with its images"
     assert f"report: {recorded.with_name('remade.html')}" in done.out
@@ -139,11 +118,11 @@ def test_a_fuller_page_is_not_overwritten(four_runs: Any, call: Any) -> None:
 
 
 @pytest.mark.parametrize("kept", ["{", "[]", '{"split": 1}'])
-def test_damaged_files_are_said(four_runs: Any, call: Any, kept: str) -> None:
+def test_damaged_files_are_said(four_runs: Any, ask: Any, kept: str) -> None:
     for path in four_runs.workspace.glob("pipelines/**/*"):
         if path.is_file() and path.suffix in (".json", ".jsonl", ".pb"):
             path.write_text(kept)
-    done = call("run-1", "--json")
+    done = ask("report", "run-1", "--json")
 
     assert done.status == 0
     assert json.loads(done.out)["missing"]
@@ -160,20 +139,20 @@ def test_damaged_files_are_said(four_runs: Any, call: Any, kept: str) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_what_cannot_be_is_a_sentence(four_runs: Any, call: Any, asked: tuple[str, ...], says: str) -> None:
+def test_what_cannot_be_is_a_sentence(four_runs: Any, ask: Any, asked: tuple[str, ...], says: str) -> None:
     keep_images(four_runs, "run-1")
-    done = call(*asked)
+    done = ask("report", *asked)
 
     assert (done.status, done.out) == (2, "")
     assert says in done.err and "Traceback" not in done.err
-    assert json.loads(call(*asked, "--json").out)["status"] == "refused"
+    assert json.loads(ask("report", *asked, "--json").out)["status"] == "refused"
 
 
-def test_the_browser_is_asked_to_show_it(four_runs: Any, call: Any, monkeypatch: Any) -> None:
+def test_the_browser_is_asked_to_show_it(four_runs: Any, ask: Any, monkeypatch: Any) -> None:
     keep_images(four_runs, "run-1")
     shown: list[str] = []
     monkeypatch.setattr("pipeline.report_command.webbrowser.open", lambda url: shown.append(url) or False)
-    done = call("run-1", "--open")
+    done = ask("report", "run-1", "--open")
 
     assert shown == [(four_runs.workspace / "reports/run-1/index.html").as_uri()]
     assert "no browser could be started" in done.err

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from data.errors import RefusedError
-from pipeline import cli
 from pipeline.cluster.lint_spec import lint_documents, read_documents
 
 
@@ -211,40 +209,12 @@ def test_files_that_are_no_yaml_are_refused(tmp_path, content):
     assert caught.value.problems[0].where == str(path)
 
 
-@pytest.fixture
-def call(capsys, monkeypatch):
-    def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["deconvflow", *arguments])
-        try:
-            code = cli.run_app(lambda: cli.app(list(arguments), standalone_mode=False)) or 0
-        except SystemExit as leaving:
-            code = leaving.code
-        captured = capsys.readouterr()
-        return SimpleNamespace(code=code, out=captured.out, err=captured.err)
-
-    return call
-
-
-def test_the_command_names_place_and_remedy_and_exits_with_2(spec, platforms, tmp_path, call, monkeypatch):
-    leave = []
-    monkeypatch.setattr("pipeline.cluster.kubeflow_command.typer.Exit", _exit_with(leave))
+def test_the_command_names_place_and_remedy_and_exits_with_2(spec, platforms, tmp_path, call):
     path = tmp_path / "pipeline.yaml"
     del spec["schemaVersion"]
     path.write_text(yaml.safe_dump_all([spec, platforms]))
     done = call("kubeflow", "lint", str(path), "--json")
     document = json.loads(done.out)
-    assert leave == [2]
+    assert done.status == 2
     assert (document["ok"], document["tasks"], len(document["problems"])) == (False, 2, 1)
     assert f"{path}: schemaVersion" in done.err
-
-
-def _exit_with(codes):
-    import typer
-
-    original = typer.Exit
-
-    def leave(code=0):
-        codes.append(code)
-        return original(code)
-
-    return leave

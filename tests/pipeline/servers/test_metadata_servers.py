@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import sys
 import threading
 from concurrent import futures
 from pathlib import Path
@@ -18,7 +17,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.build_schema import build_schema, write_schema
 from data.errors import RefusedError
-from pipeline import cli, tracking
+from pipeline import tracking
 from pipeline.config import validate_config
 from pipeline.connect_store import connect, open_store
 from pipeline.probe_server import probe_server
@@ -40,22 +39,6 @@ def server(request, monkeypatch):
     monkeypatch.delenv("DECONVFLOW_METADATA_PASSWORD_FILE", raising=False)
     monkeypatch.setenv("DECONVFLOW_METADATA_PASSWORD", found.password)
     return found
-
-
-@pytest.fixture
-def call(capfd, monkeypatch):
-    """Calls the command line in this process; file descriptor 2 counts as stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["deconvflow", *map(str, arguments)])
-        try:
-            status = cli.run_app(lambda: cli.app(standalone_mode=True))
-        except SystemExit as ended:
-            status = ended.code
-        out, err = capfd.readouterr()
-        return SimpleNamespace(status=status, out=out, err=err)
-
-    return run
 
 
 def _two_components(config, workspace):

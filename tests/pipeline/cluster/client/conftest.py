@@ -277,20 +277,12 @@ def package(tmp_path):
 
 
 @pytest.fixture
-def cli(monkeypatch, capsys):
+def cli(call):
     """Runs ``deconvflow kubeflow ...`` in this process; returns exit status, stdout and stderr."""
-    from pipeline import cli as module
 
     def run(*arguments):
-        words = ["deconvflow", "kubeflow", *map(str, arguments)]
-        monkeypatch.setattr("sys.argv", words)
-        capsys.readouterr()
-        try:
-            code = module.run_app(lambda: module.app(words[1:], standalone_mode=True))
-        except SystemExit as stop:
-            code = stop.code or 0
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return code, out, err
+        done = call("kubeflow", *arguments)
+        assert "Traceback" not in done.out + done.err
+        return done.status, done.out, done.err
 
     return run
