@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,11 +19,6 @@ from pipeline.command_documents import RunDocument
 from pipeline.run_local import RunResult
 from pipeline.schemas import DOCUMENTS, schema_of
 from pipeline.tracking import ComponentRun, RunRecord
-
-try:
-    import jsonschema
-except ImportError:  # Not in the newer lane; the documents are checked by their models there.
-    jsonschema = None
 
 
 def _walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
@@ -47,14 +43,12 @@ def test_the_walk_finds_commands():
 @pytest.mark.parametrize("command", _commands_with_json())
 def test_every_command_with_json_has_a_schema(command):
     assert command in DOCUMENTS, f"describe what `{command} --json` prints in pipeline/schemas.py"
-    if jsonschema is not None:
-        jsonschema.Draft202012Validator.check_schema(schema_of(command))
+    jsonschema.Draft202012Validator.check_schema(schema_of(command))
 
 
 def _validate(text: str, name: str) -> dict:
     document = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
-    if jsonschema is not None:
-        jsonschema.validate(document, schema_of(name))
+    jsonschema.validate(document, schema_of(name))
     assert json.loads(DOCUMENTS[name].model_validate(document).model_dump_json()) == document
     return dict(document)
 
