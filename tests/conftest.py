@@ -31,8 +31,17 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the journeys first: of two workers, none should start one when the other has nothing left."""
+    """Skips long tests unless they are asked for, and puts the journeys first.
+
+    Of two workers, none should start a journey when the other has nothing left.
+    """
     items.sort(key=lambda item: item.get_closest_marker("journey") is None)
+    if os.environ.get("DECONVFLOW_LONG_TESTS"):
+        return
+    for item in items:
+        if long := item.get_closest_marker("long"):
+            what = long.args[0] if long.args else "takes minutes"
+            item.add_marker(pytest.mark.skip(reason=f"{what}; set DECONVFLOW_LONG_TESTS=1"))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -20,10 +19,8 @@ from PIL import Image
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.journey,
+    pytest.mark.long,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(
-        not os.environ.get("DECONVFLOW_LONG_TESTS"), reason="takes minutes; set DECONVFLOW_LONG_TESTS=1"
-    ),
 ]
 
 REPOSITORY = Path(__file__).resolve().parents[2]

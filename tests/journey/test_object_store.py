@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +14,8 @@ import yaml
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.journey,
+    pytest.mark.long,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        not os.environ.get("DECONVFLOW_LONG_TESTS"), reason="takes minutes; set DECONVFLOW_LONG_TESTS=1"
-    ),
 ]
 
 SECRET = "secret-that-nobody-may-read"

@@ -24,10 +24,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.journey,
+    pytest.mark.long,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        not os.environ.get("DECONVFLOW_LONG_TESTS"), reason="takes minutes; set DECONVFLOW_LONG_TESTS=1"
-    ),
 ]
 
 

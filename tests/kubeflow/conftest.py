@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import sys
 import tempfile
@@ -83,8 +82,3 @@ def compile_to() -> Callable[..., Path]:
         return target
 
     return compile_file
-
-
-long_only = pytest.mark.skipif(
-    "DECONVFLOW_LONG_TESTS" not in os.environ, reason="takes minutes; set DECONVFLOW_LONG_TESTS"
-)

@@ -7,7 +7,6 @@ that follow it take minutes.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,6 @@ from pipeline.connect_store import open_store
 from pipeline.store_address import parse_address
 
 pytestmark = [pytest.mark.slow, pytest.mark.journey, pytest.mark.timeout(1800)]
-long_only = pytest.mark.skipif(
-    "DECONVFLOW_LONG_TESTS" not in os.environ, reason="takes minutes; set DECONVFLOW_LONG_TESTS"
-)
 
 SECRETS = {"AWS_ACCESS_KEY_ID": "AKIA-of-the-journey", "AWS_SECRET_ACCESS_KEY": "hush-hush-8d1f0c"}
 ALWAYS = {"DatasetSnapshot", "DataGate", "BaselineModel", "Pusher", "RunReport"}
@@ -118,7 +114,7 @@ def test_steps_ran_as_nobody(journey):
     assert served.stat().st_uid == NOBODY
 
 
-@long_only
+@pytest.mark.long
 def test_an_unchanged_data_set_stops_early_by_the_cache(journey):
     run = journey.run()
     assert run.succeeded, run.logs[-8000:]
@@ -131,7 +127,7 @@ def test_an_unchanged_data_set_stops_early_by_the_cache(journey):
     assert states == {name: expected[state] for name, state in run.states.items()}
 
 
-@long_only
+@pytest.mark.long
 def test_one_changed_mask_does_not(journey):
     path = journey.site.folder("volume") / "boxes/masks/train/scene_003.png"
     mask = np.asarray(Image.open(path)).copy()
@@ -142,7 +138,7 @@ def test_one_changed_mask_does_not(journey):
     assert {name for name, state in run.states.items() if state == "cached"} <= {"ImportSchemaGen"}
 
 
-@long_only
+@pytest.mark.long
 def test_a_worse_model_is_not_pushed(journey):
     before = journey.versions
     run = journey.run(trainer_epochs=1, trainer_learning_rate=1e-6)
@@ -153,7 +149,7 @@ def test_a_worse_model_is_not_pushed(journey):
     assert record.configuration["trainer"]["epochs"] == 1
 
 
-@long_only
+@pytest.mark.long
 def test_a_refusal_stops_the_run_in_sentences(journey):
     run = journey.run(trainer_batch_size=0)
     assert run.states["Trainer"] == "failed"
@@ -166,7 +162,7 @@ def test_a_refusal_stops_the_run_in_sentences(journey):
     assert "trainer.batch_size" in (record.error or "")
 
 
-@long_only
+@pytest.mark.long
 def test_local_and_cluster_runs_stand_side_by_side(journey, deconvflow):
     workspace = journey.site.root / "workspace"
     common = ("--workspace", workspace, "--store", journey.site.store, "--json")
@@ -187,7 +183,7 @@ def test_local_and_cluster_runs_stand_side_by_side(journey, deconvflow):
     assert {one["metric"] for one in compared.document["metrics"]} >= {"mean_iou", "iou/box"}
 
 
-@long_only
+@pytest.mark.long
 def test_the_same_in_containers_that_share_nothing(journey):
     cluster = Cluster(journey.site.root / "cold", Runtime(), {"objects": SECRETS})
     run = run_pipeline(cluster, journey.compiled)

@@ -122,10 +122,9 @@ def build_first_step() -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.long("takes three minutes and downloads the stack")
 @pytest.mark.timeout(3600)
 def test_its_steps_make_a_root_that_runs_the_first_step(tmp_path):
-    if not os.environ.get("DECONVFLOW_LONG_TESTS"):
-        pytest.skip("takes three minutes and downloads the stack; set DECONVFLOW_LONG_TESTS=1")
     if os.geteuid() != 0:
         pytest.skip("needs root, to enter a root file system")
     inside = f"id -u && ! touch /opt/x 2>/dev/null && {build_first_step()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 import yaml
@@ -18,10 +17,8 @@ from pipeline.store_address import parse_address
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.journey,
+    pytest.mark.long,
     pytest.mark.timeout(3600),
-    pytest.mark.skipif(
-        "DECONVFLOW_LONG_TESTS" not in os.environ, reason="takes minutes; set DECONVFLOW_LONG_TESTS"
-    ),
 ]
 
 

@@ -219,9 +219,7 @@ def test_two_runs_at_once_finish_one_after_the_other_and_both_are_recorded(run_t
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not os.environ.get("DECONVFLOW_LONG_TESTS"), reason="takes half a minute; set DECONVFLOW_LONG_TESTS=1"
-)
+@pytest.mark.long("takes half a minute")
 def test_the_second_of_two_runs_at_once_has_the_first_one_s_cache(run_twice, tmp_path):
     states = _check_both(run_twice(_TFX_DAG), tmp_path / "workspace")
     assert states == [
