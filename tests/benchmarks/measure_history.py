@@ -7,7 +7,7 @@ import io
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import Job, Row, note, peak_memory_bytes, run_measurement, time_call
@@ -45,42 +45,48 @@ def measure_history(job: Job) -> Sequence[Row]:
 
 
 def _measure(name: str, workspace: Path, arguments: Sequence[str], pairs: int, count: int) -> Row:
-    note(name)
-    answers, bare = [], []
-    for _ in range(pairs):
-        answers.append(time_call(lambda: _ask(workspace, arguments)))
-        bare.append(time_call(lambda: _query(workspace)))
-    seconds = statistics.median(answers)
-    return Row(
-        name=f"{name}, {count:,} runs",
-        unit="s",
-        measured=seconds,
-        limit=statistics.median(bare),
-        ratio=statistics.median(a / b for a, b in zip(answers, bare, strict=True)),
-        target=f"<= {_ANSWER_SECONDS:g} s",
-        met=seconds <= _ANSWER_SECONDS,
-        peak_memory_bytes=peak_memory_bytes(),
-        note="the limit is MLMD's query for the contexts of all runs",
+    return _time_in_turns(
+        f"{name}, {count:,} runs",
+        lambda: _ask(workspace, arguments),
+        lambda: _query(workspace),
+        pairs,
+        _ANSWER_SECONDS,
+        "the limit is MLMD's query for the contexts of all runs",
     )
 
 
 def _measure_help(pairs: int) -> Row:
-    note("runs --help")
-    ours, bare = [], []
-    for _ in range(pairs):
-        ours.append(time_call(lambda: _run("-m", "pipeline", "runs", "--help")))
-        bare.append(time_call(lambda: _run("-c", "import typer, rich.console")))
-    seconds = statistics.median(ours)
+    return _time_in_turns(
+        "runs --help",
+        lambda: _run("-m", "pipeline", "runs", "--help"),
+        lambda: _run("-c", "import typer, rich.console"),
+        pairs,
+        _HELP_SECONDS,
+        "a process of its own; the limit imports typer and rich alone",
+    )
+
+
+def _time_in_turns(
+    name: str,
+    ours: Callable[[], None],
+    bare: Callable[[], None],
+    pairs: int,
+    target_seconds: float,
+    about: str,
+) -> Row:
+    note(name)
+    turns = [(time_call(ours), time_call(bare)) for _ in range(pairs)]
+    measured, limit = (statistics.median(seconds) for seconds in zip(*turns, strict=True))
     return Row(
-        name="runs --help",
+        name=name,
         unit="s",
-        measured=seconds,
-        limit=statistics.median(bare),
-        ratio=statistics.median(a / b for a, b in zip(ours, bare, strict=True)),
-        target=f"<= {_HELP_SECONDS:g} s",
-        met=seconds <= _HELP_SECONDS,
+        measured=measured,
+        limit=limit,
+        ratio=statistics.median(mine / theirs for mine, theirs in turns),
+        target=f"<= {target_seconds:g} s",
+        met=measured <= target_seconds,
         peak_memory_bytes=peak_memory_bytes(),
-        note="a process of its own; the limit imports typer and rich alone",
+        note=about,
     )
 
 
