@@ -1,4 +1,4 @@
-"""Which kernels TensorFlow takes on a CPU. Imports nothing, for it must run before TensorFlow is imported."""
+"""Which kernels TensorFlow takes on a CPU. Imports nothing, for TensorFlow reads it when it is imported."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from data.cpu_kernels import prefer_onednn
 from data.errors import RefusedError
 from pipeline.cluster.kubeflow_command import app as kubeflow_app
 
@@ -356,6 +357,7 @@ def schema(
 
 def main() -> None:
     """Entry point of the ``deconvflow`` command."""
+    prefer_onednn()
     sys.exit(run_app(lambda: app(standalone_mode=True)))
 
 

@@ -22,6 +22,10 @@ from hypothesis import settings
 from PIL import Image
 
 from data.config import ClassConfig, DataConfig
+from data.cpu_kernels import prefer_onednn
+
+# As commands and steps do.
+prefer_onednn()
 
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("deconvflow", deadline=None)

@@ -25,6 +25,7 @@ import traceback
 from collections.abc import Sequence
 
 from data import progress
+from data.cpu_kernels import prefer_onednn
 from data.errors import RefusedError
 from pipeline.cluster.hide_secrets import hide_secrets
 from pipeline.cluster.read_arguments import read_arguments
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    prefer_onednn()
     given = list(sys.argv[1:] if arguments is None else arguments)
     progress.install(LineReporter())
     try:
