@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format bench compile image lock clean FORCE
+.PHONY: help setup run test test-fast lint format bench torch compile image lock clean FORCE
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -54,6 +54,9 @@ format: $(READY)  ## put the code into the house's format
 
 bench: $(READY)  ## measure, each number beside the bare work of the same run
 	@$(BIN)/python tests/benchmarks/run.py --whole $(ARGS)
+
+torch:  ## set PyTorch up in .venv-torch, which bench then measures against (5 GB)
+	@requirements/torch.sh .venv-torch
 
 compile: $(READY)  ## write kubeflow/pipeline.yaml, the sample compiled for a cluster (ARGS="--config my.yaml -o my-pipeline.yaml")
 	@$(BIN)/deconvflow kubeflow compile -o kubeflow/pipeline.yaml $(ARGS)

@@ -29,9 +29,10 @@ sys.path.insert(0, str(REPOSITORY))
 
 from harness import PROGRESS_MARK  # noqa: E402
 
+from data.cpu_kernels import prefer_onednn  # noqa: E402
 from pipeline.describe_environment import describe_environment  # noqa: E402
 
-MEASUREMENTS = ("ingest", "training", "evaluation", "memory", "history", "pipeline")
+MEASUREMENTS = ("ingest", "training", "pytorch", "evaluation", "memory", "history", "pipeline")
 
 messages = Console(stderr=True)
 
@@ -138,6 +139,7 @@ def _follow(line: str, name: str, status: Status, log: list[str]) -> None:
 
 
 def _environment() -> dict[str, str]:
+    prefer_onednn()
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     return {**environment, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(REPOSITORY)}
 
