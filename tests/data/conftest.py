@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data import features
 from data.config import DataConfig
 
 Save = Callable[..., Path]
@@ -87,3 +88,23 @@ def raw_png() -> Callable[..., bytes]:
         )
 
     return build
+
+
+@pytest.fixture
+def sound_facts() -> Callable[[int], dict[str, Any]]:
+    """Makes the facts that every data set has, by feature: sound_facts(number of sound images)."""
+
+    def make(count: int) -> dict[str, Any]:
+        return {
+            features.IMAGE_FORMAT: ["png"] * count,
+            features.IMAGE_SPLIT: ["train"] * count,
+            features.IMAGE_HEIGHT_PX: [360] * count,
+            features.IMAGE_WIDTH_PX: [480] * count,
+            features.IMAGE_CHANNELS: [3] * count,
+            features.IMAGE_BIT_DEPTH: [8] * count,
+            features.IMAGE_MEAN: np.linspace(50, 200, count).astype(np.float32),
+            features.MASK_UNKNOWN_PIXELS: [0] * count,
+            features.MASK_VOID_SHARE: np.linspace(0, 0.5, count).astype(np.float32),
+        }
+
+    return make

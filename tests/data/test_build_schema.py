@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,21 +28,13 @@ CONFIG = DataConfig(
 LIGHTS = features.class_pixels_key("traffic light")
 
 
-def facts_table(count: int = 40, **columns: object) -> pd.DataFrame:
-    table = {
-        features.IMAGE_FORMAT: ["png"] * count,
-        features.IMAGE_SPLIT: ["train"] * count,
-        features.IMAGE_HEIGHT_PX: [360] * count,
-        features.IMAGE_WIDTH_PX: [480] * count,
-        features.IMAGE_CHANNELS: [3] * count,
-        features.IMAGE_BIT_DEPTH: [8] * count,
-        features.IMAGE_MEAN: np.linspace(50, 200, count).astype(np.float32),
-        features.MASK_UNKNOWN_PIXELS: [0] * count,
-        features.MASK_VOID_SHARE: np.linspace(0, 0.5, count).astype(np.float32),
-        features.class_pixels_key("road"): list(range(count)),
-        LIGHTS: list(range(count)),
-    }
-    return pd.DataFrame(table | columns)
+@pytest.fixture
+def facts_table(sound_facts: Callable[[int], dict[str, object]]) -> Callable[..., pd.DataFrame]:
+    def make(**columns: object) -> pd.DataFrame:
+        pixels = {features.class_pixels_key("road"): list(range(40)), LIGHTS: list(range(40))}
+        return pd.DataFrame(sound_facts(40) | pixels | columns)
+
+    return make
 
 
 def anomalous(schema: schema_pb2.Schema, table: pd.DataFrame) -> set[str]:
@@ -48,7 +42,7 @@ def anomalous(schema: schema_pb2.Schema, table: pd.DataFrame) -> set[str]:
     return {info.path.step[-1] for info in anomalies.anomaly_info.values()}
 
 
-def test_sound_facts_have_no_anomaly():
+def test_sound_facts_have_no_anomaly(facts_table):
     assert anomalous(build_schema(CONFIG), facts_table()) == set()
 
 
@@ -67,15 +61,15 @@ def test_sound_facts_have_no_anomaly():
         (LIGHTS, [5.5] * 40),
     ],
 )
-def test_one_bad_value_is_an_anomaly_of_its_feature(feature, values):
+def test_one_bad_value_is_an_anomaly_of_its_feature(feature, values, facts_table):
     assert anomalous(build_schema(CONFIG), facts_table(**{feature: values})) == {feature}
 
 
-def test_a_class_without_its_count_is_an_anomaly():
+def test_a_class_without_its_count_is_an_anomaly(facts_table):
     assert anomalous(build_schema(CONFIG), facts_table().drop(columns=[LIGHTS])) == {LIGHTS}
 
 
-def test_the_void_limit_comes_with_the_gate_alone():
+def test_the_void_limit_comes_with_the_gate_alone(facts_table):
     table = facts_table(**{features.MASK_VOID_SHARE: np.linspace(0, 0.9, 40).astype(np.float32)})
     schema = build_schema(CONFIG)
     assert anomalous(schema, table) == set()
@@ -95,7 +89,7 @@ def test_limits_set_comparators_of_the_facts_and_leave_the_schema_as_it_was():
     assert not limited[features.IMAGE_ENCODED].HasField("skew_comparator")
 
 
-def test_statistics_are_of_every_fact_and_of_no_file():
+def test_statistics_are_of_every_fact_and_of_no_file(facts_table):
     names = {feature.name for feature in build_statistics_schema(CONFIG, ["weather"]).feature}
     assert names == {*facts_table().columns, features.attribute_key("weather")}
 

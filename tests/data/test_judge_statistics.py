@@ -23,22 +23,17 @@ ROAD, SIGN = features.class_pixels_key("road"), features.class_pixels_key("sign"
 WEATHER = features.attribute_key("weather")
 
 
-def statistics_of(count: int = 40, **columns: object):
-    table = {
-        features.IMAGE_FORMAT: ["png"] * count,
-        features.IMAGE_SPLIT: ["train"] * count,
-        features.IMAGE_HEIGHT_PX: [360] * count,
-        features.IMAGE_WIDTH_PX: [480] * count,
-        features.IMAGE_CHANNELS: [3] * count,
-        features.IMAGE_BIT_DEPTH: [8] * count,
-        features.IMAGE_MEAN: np.linspace(50, 200, count).astype(np.float32),
-        features.MASK_UNKNOWN_PIXELS: [0] * count,
-        features.MASK_VOID_SHARE: np.linspace(0, 0.5, count).astype(np.float32),
-        ROAD: np.linspace(0, 1000, count).astype(int),
-        SIGN: np.linspace(0, 1000, count).astype(int),
-        WEATHER: ["dry", "wet"] * (count // 2),
-    }
-    return tfdv.generate_statistics_from_dataframe(pd.DataFrame(table | columns))
+@pytest.fixture
+def statistics_of(sound_facts):
+    def make(count: int = 40, **columns: object):
+        table = sound_facts(count) | {
+            ROAD: np.linspace(0, 1000, count).astype(int),
+            SIGN: np.linspace(0, 1000, count).astype(int),
+            WEATHER: ["dry", "wet"] * (count // 2),
+        }
+        return tfdv.generate_statistics_from_dataframe(pd.DataFrame(table | columns))
+
+    return make
 
 
 def judge(train, served=None, skew: float | None = 0.3, drift: float | None = 0.3, **splits):
@@ -50,7 +45,7 @@ def places(judgement) -> list[tuple[str, str, str]]:
     return [(finding.check, finding.split, finding.feature) for finding in judgement.findings]
 
 
-def test_equal_splits_are_no_distance_apart():
+def test_equal_splits_are_no_distance_apart(statistics_of):
     judgement = judge(statistics_of(), val=statistics_of(), served=statistics_of())
     assert judgement.findings == ()
     assert judgement.notes == ()
@@ -59,7 +54,7 @@ def test_equal_splits_are_no_distance_apart():
     assert all(distance.value == 0 for distance in judgement.distances)
 
 
-def test_disjoint_numbers_are_one_apart_and_half_of_the_strings_a_half():
+def test_disjoint_numbers_are_one_apart_and_half_of_the_strings_a_half(statistics_of):
     val = statistics_of(**{SIGN: [5000] * 40, WEATHER: ["dry"] * 40})
     judgement = judge(statistics_of(), val=val)
     assert places(judgement) == [("split skew", "val", WEATHER), ("split skew", "val", SIGN)]
@@ -70,7 +65,7 @@ def test_disjoint_numbers_are_one_apart_and_half_of_the_strings_a_half():
     assert "1.000 away from that in the train split" in judgement.findings[1].what
 
 
-def test_drift_is_judged_against_what_is_served_and_has_its_own_limit():
+def test_drift_is_judged_against_what_is_served_and_has_its_own_limit(statistics_of):
     served = statistics_of(**{features.IMAGE_HEIGHT_PX: [720] * 40})
     judgement = judge(statistics_of(), served=served, val=statistics_of())
     assert places(judgement) == [("drift", "train", features.IMAGE_HEIGHT_PX)]
@@ -78,7 +73,7 @@ def test_drift_is_judged_against_what_is_served_and_has_its_own_limit():
     assert judge(statistics_of(), served=served, drift=None).findings == ()
 
 
-def test_a_class_that_the_served_data_did_not_have_is_no_drift():
+def test_a_class_that_the_served_data_did_not_have_is_no_drift(statistics_of):
     served = statistics_of()
     for dataset in served.datasets:
         kept = [feature for feature in dataset.features if feature.path.step[0] != SIGN]
@@ -87,7 +82,7 @@ def test_a_class_that_the_served_data_did_not_have_is_no_drift():
     assert judge(statistics_of(), served=served).findings == ()
 
 
-def test_small_splits_are_noted_and_not_compared():
+def test_small_splits_are_noted_and_not_compared(statistics_of):
     val = statistics_of(28, **{SIGN: [5000] * 28})
     judgement = judge(statistics_of(), val=val, served=val)
     assert judgement.findings == ()
@@ -96,13 +91,13 @@ def test_small_splits_are_noted_and_not_compared():
     assert "split val has 28 images" in judgement.notes[0]
 
 
-def test_a_class_without_a_pixel_is_noted():
+def test_a_class_without_a_pixel_is_noted(statistics_of):
     judgement = judge(statistics_of(**{SIGN: [0] * 40}), skew=None)
     assert judgement.findings == ()
     assert judgement.notes == ("The class sign has no pixel in the split train.",)
 
 
-def test_broken_limits_and_domains_are_findings_of_their_split():
+def test_broken_limits_and_domains_are_findings_of_their_split(statistics_of):
     val = statistics_of(
         **{
             features.MASK_VOID_SHARE: np.array([0.1] * 39 + [0.95], np.float32),
@@ -151,7 +146,7 @@ def test_images_outside_a_domain_are_found_the_farthest_first(records):
     }
 
 
-def test_images_unlike_a_reference_are_found_the_farthest_first(records):
+def test_images_unlike_a_reference_are_found_the_farthest_first(records, statistics_of):
     reference = statistics_of(
         **{features.MASK_VOID_SHARE: np.full(40, 0.2, np.float32), WEATHER: ["dry"] * 40}
     )

@@ -112,6 +112,26 @@ def history(writing: ModuleType, empty_store: Path, tmp_path: Path) -> Any:
 
 
 @pytest.fixture
+def count_calls(history: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], int]:
+    """Returns how many calls of ML Metadata a question makes: count_calls(question)."""
+
+    def count(ask: Callable[[], Any]) -> int:
+        calls: list[str] = []
+        original = type(history.store)._call
+
+        def note(self: Any, method: str, *arguments: Any, **keywords: Any) -> Any:
+            calls.append(method)
+            return original(self, method, *arguments, **keywords)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(history.store), "_call", note)
+            ask()
+        return len(calls)
+
+    return count
+
+
+@pytest.fixture
 def find(history: Any) -> Any:
     """Returns the record of a run by its id."""
 

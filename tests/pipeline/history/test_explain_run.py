@@ -184,23 +184,9 @@ def test_damaged_files_are_said_to_be_damaged(history, writing, explain, damage)
     assert any("damaged" in note for note in document.notes)
 
 
-def test_no_more_queries_for_more_runs_or_components(history, writing, explain, monkeypatch):
+def test_no_more_queries_for_more_runs_or_components(history, writing, explain, count_calls):
     history.add_runs([writing.PlannedRun(f"run-{index}", version=index + 1) for index in range(3)])
-    few = _count_calls(monkeypatch, history, lambda: explain("run-2"))
+    few = count_calls(lambda: explain("run-2"))
     history.add_runs([writing.PlannedRun(f"run-{index}", version=index + 1) for index in range(3, 30)])
-    assert _count_calls(monkeypatch, history, lambda: explain("run-29")) == few
-    assert _count_calls(monkeypatch, history, lambda: tracking.list_runs(history.store)) == 1
-
-
-def _count_calls(monkeypatch, history, ask):
-    calls = []
-    original = type(history.store)._call
-
-    def count(self, method, *arguments, **keywords):
-        calls.append(method)
-        return original(self, method, *arguments, **keywords)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(history.store), "_call", count)
-        ask()
-    return len(calls)
+    assert count_calls(lambda: explain("run-29")) == few
+    assert count_calls(lambda: tracking.list_runs(history.store)) == 1

@@ -134,22 +134,8 @@ def test_pruned_files_leave_a_note_and_the_rest_of_the_way(four_runs, trace):
     assert len(document.notes) == 2
 
 
-def test_walking_back_costs_queries_by_depth_not_by_runs(history, writing, trace, monkeypatch):
+def test_walking_back_costs_queries_by_depth_not_by_runs(history, writing, trace, count_calls):
     history.add_runs([writing.PlannedRun(f"run-{index}") for index in range(2)])
-    few = _count_calls(monkeypatch, history, lambda: trace("boxes/1"))
+    few = count_calls(lambda: trace("boxes/1"))
     history.add_runs([writing.PlannedRun(f"run-{index}") for index in range(2, 30)])
-    assert _count_calls(monkeypatch, history, lambda: trace("boxes/1")) == few
-
-
-def _count_calls(monkeypatch, history, ask):
-    calls = []
-    original = type(history.store)._call
-
-    def count(self, method, *arguments, **keywords):
-        calls.append(method)
-        return original(self, method, *arguments, **keywords)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(history.store), "_call", count)
-        ask()
-    return len(calls)
+    assert count_calls(lambda: trace("boxes/1")) == few
