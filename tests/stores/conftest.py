@@ -34,14 +34,6 @@ class S3Server:
         )
         self.client.create_bucket(Bucket=BUCKET)
 
-    def put_tree(self, folder: Path, prefix: str) -> str:
-        """Uploads a folder and returns its address."""
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                key = f"{prefix}/{path.relative_to(folder).as_posix()}"
-                self.client.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
-        return f"s3://{BUCKET}/{prefix}"
-
     def keys(self, prefix: str = "") -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
