@@ -109,13 +109,14 @@ def _conclude(
     }
     verdict = _read_verdict(outputs)
     summary = _summarise(outputs, verdict, error) | {"seconds": seconds}
-    if report := _publish_report(outputs, workspace, run_id):
+    if report := _copy_page(outputs, workspace.report(run_id)):
         summary["report_uri"] = str(report)
     tracking.put_run_properties(store, run_id, {tracking.SUMMARY_PROPERTY: json.dumps(summary)})
     record = tracking.read_run(store, run_id)
-    if record.report_uri:
+    if report:
         from pipeline.make_report import publish_report
 
+        # Takes the copy's place, and knows what the run came to; where that fails, the copy stays.
         publish_report(store, workspace, run_id)
     problems = tuple(p.sentence() for p in error.problems) if isinstance(error, RefusedError) else ()
     return RunResult(record, components, verdict, problems)
@@ -160,13 +161,12 @@ def _read_data_fingerprint(outputs: dict[str, Any]) -> str | None:
     return None
 
 
-def _publish_report(outputs: dict[str, Any], workspace: Workspace, run_id: str) -> Path | None:
-    """Copies the RunReport component's page to the workspace's reports, whole or not at all."""
+def _copy_page(outputs: dict[str, Any], folder: Path) -> Path | None:
+    """Copies the RunReport component's page to a folder: what is recorded as the report is there."""
     for artifact in outputs.get("RunReport", {}).get("report", []):
         page = Path(artifact.uri) / "index.html"
         if page.exists():
-            target = workspace.report(run_id) / "index.html"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(target, page.read_bytes())
-            return target
+            folder.mkdir(parents=True, exist_ok=True)
+            replace_file(folder / page.name, page.read_bytes())
+            return folder / page.name
     return None
