@@ -21,7 +21,7 @@ from pipeline.config import PipelineConfig
 from pipeline.connect_store import connect
 from pipeline.history.describe_runs import describe_run
 from pipeline.history.read_evaluation import read_gate
-from pipeline.lean_imports import without_validator
+from pipeline.lean_imports import lean_imports
 from pipeline.store_address import StoreAddress, find_store, remember_store
 from pipeline.workspace import Workspace
 
@@ -76,7 +76,7 @@ def run_pipeline(config: PipelineConfig, workspace: Workspace, run_id: str) -> R
     workspace.root.mkdir(parents=True, exist_ok=True)
     address = find_store(workspace, config.metadata.store)
     connection = connect(address)
-    with progress.current().stage("loading TensorFlow and TFX"), without_validator():
+    with progress.current().stage("loading TensorFlow and TFX"), lean_imports():
         from pipeline import execute_dag
     started = time.monotonic()
     execute_dag.register_run(config, connection, run_id)

@@ -16,7 +16,7 @@ from pipeline.cluster.compile_documents import CompileDocument, LintDocument, Pa
 from pipeline.cluster.config import NODES
 from pipeline.cluster.load_messages import load_pipeline_messages
 from pipeline.config import PipelineConfig, load_config, preset_path
-from pipeline.lean_imports import without_validator
+from pipeline.lean_imports import lean_imports
 
 if TYPE_CHECKING:
     from pipeline.cluster.compile_spec import CompiledPipeline
@@ -56,7 +56,7 @@ def compile_and_lint(config: PipelineConfig) -> CompiledPipeline:
     """
     with tempfile.TemporaryDirectory() as folder, console.quiet(Path(folder) / "log", verbose=False):
         load_pipeline_messages()
-        with without_validator():
+        with lean_imports():
             from pipeline.cluster.compile_spec import compile_pipeline
         from pipeline.cluster.lint_spec import lint_documents
 

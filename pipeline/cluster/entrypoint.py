@@ -13,6 +13,8 @@ executor has started, the step fails: nothing is lost, and no model comes to be 
 If it does not afterwards, the step succeeds with a warning, since its result is worth more than its record;
 what it made is recorded, without its execution, by the next step that reads it.
 
+The log of a step that is done ends with where its time went.
+
 Exit status: 0 done, also where a model is not blessed and so not pushed (the run's status in the metadata
 store is ``not blessed`` then); 2 refused, with sentences on stderr; 1 the step failed, with a traceback.
 """
@@ -28,11 +30,16 @@ from data import progress
 from data.cpu_kernels import prefer_onednn
 from data.errors import RefusedError
 from pipeline.cluster.hide_secrets import hide_secrets
+from pipeline.cluster.load_messages import load_pipeline_messages
 from pipeline.cluster.read_arguments import read_arguments
+from pipeline.cluster.step_clock import LOADING, StepClock
 from pipeline.console import LineReporter
 from pipeline.hide_command_line import hide_command_line
+from pipeline.lean_imports import lean_imports
 
 EXIT_DONE, EXIT_FAILED, EXIT_REFUSED = 0, 1, 2
+
+_LOGGER = logging.getLogger("pipeline.cluster.entrypoint")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,15 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    clock = StepClock()
     prefer_onednn()
     given = list(sys.argv[1:] if arguments is None else arguments)
     progress.install(LineReporter())
     try:
         step = read_arguments(given)
         with hide_command_line():
-            with progress.current().stage("loading TensorFlow and TFX"):
+            with progress.current().stage(LOADING), clock.lap(LOADING), lean_imports():
+                load_pipeline_messages()
                 from pipeline.cluster.run_step import run_step
-            run_step(step)
+            run_step(step, clock)
+        _LOGGER.info("%s", clock.describe(step.node_id))
     except RefusedError as refused:
         for problem in refused.problems:
             print(hide_secrets(problem.sentence()), file=sys.stderr, flush=True)

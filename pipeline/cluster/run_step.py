@@ -16,11 +16,16 @@ from pipeline.cluster.find_component import build_execution_type, find_component
 from pipeline.cluster.prepare_properties import expand_properties, merge_overrides
 from pipeline.cluster.read_arguments import StepArguments
 from pipeline.cluster.run_executor import read_invocation, run_executor, write_output
+from pipeline.cluster.step_clock import WORK, StepClock
 from pipeline.cluster.step_recorder import StepRecorder
 
 
-def run_step(step: StepArguments) -> None:
+def run_step(step: StepArguments, clock: StepClock) -> None:
     """Runs a step.
+
+    Args:
+        step: its command line.
+        clock: told what of the time is the component's own work.
 
     Raises:
         RefusedError: if the configuration, the data or a gate is refused; or the metadata store does not
@@ -35,7 +40,7 @@ def run_step(step: StepArguments) -> None:
     try:
         properties = merge_overrides(invocation.properties, step.overrides)
         recorder.start(properties)
-        with tempfile.TemporaryDirectory(prefix="deconvflow_") as scratch:
+        with clock.lap(WORK), tempfile.TemporaryDirectory(prefix="deconvflow_") as scratch:
             properties = expand_properties(properties, Path(scratch))
             if driver := make_driver(component):
                 properties = {**properties, **driver.find(invocation.inputs, properties)}

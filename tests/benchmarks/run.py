@@ -32,7 +32,7 @@ from harness import PROGRESS_MARK  # noqa: E402
 from data.cpu_kernels import prefer_onednn  # noqa: E402
 from pipeline.describe_environment import describe_environment  # noqa: E402
 
-MEASUREMENTS = ("ingest", "training", "pytorch", "evaluation", "memory", "history", "pipeline")
+MEASUREMENTS = ("ingest", "training", "pytorch", "evaluation", "memory", "history", "cluster", "pipeline")
 
 messages = Console(stderr=True)
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ def run_pipeline(
     compiled: Path,
     parameters: Mapping[str, Any] | None = None,
     pipeline_root: str | None = None,
+    only: Collection[str] | None = None,
 ) -> RunOutcome:
     """Runs a compiled pipeline once.
 
@@ -95,6 +96,7 @@ def run_pipeline(
         compiled: the two YAML documents.
         parameters: runtime parameters by name, in the place of their defaults.
         pipeline_root: in the place of the compiled one.
+        only: these tasks and no others; none of them takes what another one makes.
     """
     spec, platforms = yaml.safe_load_all(compiled.read_text(encoding="utf-8"))
     assert spec["schemaVersion"] == "2.1.0", "this backend takes no other version"
@@ -102,7 +104,9 @@ def run_pipeline(
     root = (pipeline_root or spec["defaultPipelineRoot"]).rstrip("/")
     run = _Run(cluster, spec, platforms, f"{root}/{spec['pipelineInfo']['name']}/{run_id}", run_id)
     run.values = _root_parameters(spec, parameters or {})
-    tasks = dict(spec["root"]["dag"]["tasks"])
+    tasks = {
+        name: task for name, task in spec["root"]["dag"]["tasks"].items() if only is None or name in only
+    }
     while tasks:
         ready = [name for name, task in tasks.items() if not list_producers(task) & set(tasks)]
         assert ready, f"these tasks wait for each other: {sorted(tasks)}"
