@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from data.errors import Problem, RefusedError
+from data.object_store import S3_ENDPOINT_VARIABLES
 from pipeline.cluster.config import NODES, KubeflowConfig
 from pipeline.config import SAMPLE_SCHEME, PipelineConfig
 from pipeline.store_address import parse_address
 
 SAMPLES = ("digits",)
+STANDARD_SERVING_ROOT = "s3://mlpipeline/deconvflow/serving"
+"""In the bucket that comes with Kubeflow Pipelines."""
+
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 _READ_DATA = ("DatasetSnapshot", "SegmentationExampleGen")
 _READ_SERVED = ("DataGate", "BaselineModel", "Evaluator", "Pusher")
 
@@ -47,10 +53,10 @@ class ClusterPlaces:
 
 
 def find_serving_root(config: PipelineConfig) -> tuple[str, str]:
-    """Returns where models are pushed, behind the key that says so."""
-    if config.push.root:
+    """Returns where models are pushed, behind the key that says so: the cluster's own before the general."""
+    if config.kubeflow.serving_root is None and config.push.root:
         return "push.root", config.push.root
-    return "kubeflow.serving_root", config.kubeflow.serving_root
+    return "kubeflow.serving_root", config.kubeflow.serving_root or STANDARD_SERVING_ROOT
 
 
 def check_places(config: PipelineConfig) -> None:
@@ -72,6 +78,7 @@ def _find_problems(config: PipelineConfig) -> Iterator[Problem]:
     else:
         yield from _check("data.root", config.data.root, kubeflow, _READ_DATA)
     yield from _check(*find_serving_root(config), kubeflow, _READ_SERVED, lasting=True)
+    yield from _check_endpoint(config)
     if not _is_below(kubeflow.checkpoint_root, "/tmp"):
         yield from _check("kubeflow.checkpoint_root", kubeflow.checkpoint_root, kubeflow, ("Trainer",))
         if kubeflow.checkpoint_root.startswith("s3://"):
@@ -88,13 +95,25 @@ def _find_problems(config: PipelineConfig) -> Iterator[Problem]:
             yield Problem("metadata.store", what, remedy, "config_bad_value")
 
 
+def _check_endpoint(config: PipelineConfig) -> Iterator[Problem]:
+    """Refuses an S3 API of this machine, unless every step is told of another one."""
+    endpoint = config.storage.s3_endpoint_url
+    variable = S3_ENDPOINT_VARIABLES[0]
+    if endpoint is None or all(variable in config.kubeflow.step(node).environment for node in NODES):
+        return
+    if (urlsplit(endpoint).hostname or "") in _THIS_MACHINE:
+        remedy = f"Name the server as pods reach it, here or in kubeflow.defaults.environment.{variable}"
+        what = f"is {endpoint}, which is another machine in every pod"
+        yield Problem("storage.s3_endpoint_url", what, remedy, "config_bad_value")
+
+
 def _check(
     key: str, place: str, kubeflow: KubeflowConfig, nodes: Iterable[str], lasting: bool = False
 ) -> Iterator[Problem]:
     scheme, separator, _ = place.partition("://")
     if separator:
         if scheme == "minio":
-            remedy = "Write s3://, and name the server in kubeflow.defaults.environment.AWS_ENDPOINT_URL"
+            remedy = "Write s3://, and name the server in storage.s3_endpoint_url"
             what = f"is {place}; minio:// is a name for the backend only"
             yield Problem(key, what, remedy, "config_bad_value")
         elif scheme == "file":

@@ -164,9 +164,9 @@ class KubeflowConfig(FrozenModel):
     image_pull_secrets: tuple[SecretName, ...] = ()
     pipeline_root: str = Field("minio://mlpipeline/deconvflow", pattern=r"^(minio|s3|gs)://[^/\s]+(/\S*)?$")
     """Where the backend keeps the artifacts between the steps."""
-    serving_root: str = "s3://mlpipeline/deconvflow/serving"
-    """Where models are pushed, in a folder a pipeline, unless push.root says so: s3://, gs://, or a path
-    below a volume."""
+    serving_root: str | None = None
+    """Where models are pushed, in a folder a pipeline: s3://, gs://, or a path below a volume. push.root if
+    None, and else the backend's own bucket."""
     checkpoint_root: str = "/tmp/deconvflow/checkpoints"
     """Where training goes on after a retry: below a volume with a claim, or gs://. Below /tmp it is lost."""
     gate_reports: str | None = None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from data.object_store import S3_ENDPOINT_VARIABLES
 from pipeline.cluster.config import NEVER_CACHED, StepConfig
 from pipeline.cluster.prepare_properties import SCHEMA_FILE, TEXT_MARK
 from pipeline.cluster.runtime_parameters import RuntimeParameter
@@ -169,10 +170,14 @@ def set_policies(spec: Spec, node: str, step: StepConfig) -> None:
 
 
 def variables_of(config: PipelineConfig, node: str, store: str | None) -> dict[str, str]:
-    """Returns the environment variables of a step."""
+    """Returns the environment variables of a step.
+
+    ``storage.s3_endpoint_url`` stands before the AWS_ENDPOINT_URL of all services, and a step's own
+    AWS_ENDPOINT_URL_S3 before both.
+    """
     variables = dict(config.kubeflow.step(node).environment)
     if config.storage.s3_endpoint_url:
-        variables["AWS_ENDPOINT_URL_S3"] = config.storage.s3_endpoint_url
+        variables.setdefault(S3_ENDPOINT_VARIABLES[0], config.storage.s3_endpoint_url)
     return variables | ({STORE_VARIABLE: store} if store else {})
 
 

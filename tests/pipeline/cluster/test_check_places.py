@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import RefusedError
-from pipeline.cluster.check_places import ClusterPlaces, check_places
+from pipeline.cluster.check_places import ClusterPlaces, check_places, find_serving_root
 from pipeline.config import load_config, preset_path, validate_config
 
 
@@ -70,6 +70,37 @@ def test_models_are_not_pushed_to_a_folder_that_goes_with_the_pod(tree):
 
 def test_the_key_that_says_where_models_go_is_the_one_that_is_named(tree):
     assert set(_refusals(tree, data={"root": "s3://b/i"}, push={"root": "/models"})) == {"push.root"}
+
+
+@pytest.mark.parametrize(
+    ("push", "kubeflow", "expected"),
+    [
+        ({}, {}, ("kubeflow.serving_root", "s3://mlpipeline/deconvflow/serving")),
+        ({"root": "s3://models"}, {}, ("push.root", "s3://models")),
+        ({}, {"serving_root": "gs://served"}, ("kubeflow.serving_root", "gs://served")),
+        # A machine's own folder, and the cluster's bucket: one file serves both.
+        ({"root": "/models"}, {"serving_root": "gs://served"}, ("kubeflow.serving_root", "gs://served")),
+    ],
+)
+def test_models_go_where_the_cluster_says_or_else_where_they_go_from_anywhere(tree, push, kubeflow, expected):
+    config = validate_config({**tree, "push": push, "kubeflow": kubeflow})
+    assert find_serving_root(config) == expected
+    assert ClusterPlaces(config, Path("scratch")).serving("streets") == f"{expected[1]}/streets"
+
+
+@pytest.mark.parametrize("url", ["http://localhost:9000", "http://127.0.0.1:9000/", "https://[::1]"])
+def test_an_object_store_of_this_machine_is_refused(tree, url):
+    data = {"root": "s3://b/i"}
+    refused = _refusals(tree, data=data, storage={"s3_endpoint_url": url})
+    assert url in refused["storage.s3_endpoint_url"]
+    assert "kubeflow.defaults.environment.AWS_ENDPOINT_URL_S3" in refused["storage.s3_endpoint_url"]
+    section = {"defaults": {"environment": {"AWS_ENDPOINT_URL_S3": "http://minio.kubeflow:9000"}}}
+    assert _refusals(tree, data=data, storage={"s3_endpoint_url": url}, kubeflow=section) == {}
+
+
+def test_an_object_store_on_the_network_is_taken(tree):
+    storage = {"s3_endpoint_url": "https://localhost.example:9000"}
+    assert _refusals(tree, data={"root": "s3://b/i"}, storage=storage) == {}
 
 
 def test_checkpoints_where_tensorflow_cannot_write(tree):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pipeline.cluster import mend_spec
-from pipeline.cluster.config import StepConfig
+from pipeline.cluster.config import NODES, StepConfig
 from pipeline.cluster.runtime_parameters import RuntimeParameter
+from pipeline.config import load_config, preset_path, validate_config
 
 
 def test_producers_are_named_by_their_tasks(spec):
@@ -80,3 +81,24 @@ def test_a_runtime_parameter_goes_to_its_readers_only(spec):
         "data_root": {"componentInputParameter": "data_root"}
     }
     assert "data_root" not in spec["components"]["Train"]["inputDefinitions"]["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        # Every service's address is kfp's own MinIO by default; the images may be in another store.
+        (None, "https://store.example"),
+        ({"AWS_ENDPOINT_URL": "http://elsewhere"}, "https://store.example"),
+        ({"AWS_ENDPOINT_URL_S3": "http://in-the-cluster"}, "http://in-the-cluster"),
+    ],
+)
+def test_steps_are_told_of_the_object_store(environment, expected):
+    section = {} if environment is None else {"defaults": {"environment": environment}}
+    tree = {"storage": {"s3_endpoint_url": "https://store.example"}, "kubeflow": section}
+    config = load_config(preset_path("digits")).model_dump(mode="json") | tree
+    for node in NODES:
+        variables = mend_spec.variables_of(validate_config(config), node, None)
+        assert variables["AWS_ENDPOINT_URL_S3"] == expected
+    del config["storage"]
+    without = mend_spec.variables_of(validate_config(config), "Pusher", None)
+    assert without.get("AWS_ENDPOINT_URL_S3") == (environment or {}).get("AWS_ENDPOINT_URL_S3")
