@@ -16,6 +16,7 @@ from typing import Any
 
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
+from ml_metadata.proto import metadata_store_service_pb2 as service_pb2
 
 PART_BYTES = 2000
 _PART_PREFIX = "deconvflow_part/"
@@ -34,10 +35,28 @@ class PostgreSQLStore(MetadataStore):
         written.CopyFrom(request)
         for node in _find_nodes(written):
             encode_texts(node)
+        if getattr(request, "update_mask", None) is not None and request.update_mask.paths:
+            self._widen_mask(method_name, written)
         super()._call_method(method_name, written, response)
         for node in _find_nodes(response):
             decode_texts(node)
         _sort_nodes(request, response)
+
+    def _widen_mask(self, method_name: str, written: Any) -> None:
+        """Makes a mask that names a text name its parts, too: new ones, and old ones that are to go."""
+        if method_name != "PutContexts":
+            raise NotImplementedError(f"{method_name} with a mask would cut long texts off")
+        stored = service_pb2.GetContextsByIDResponse()
+        ids = [context.id for context in written.contexts if context.id]
+        super()._call_method("GetContextsByID", service_pb2.GetContextsByIDRequest(context_ids=ids), stored)
+        named = set(written.update_mask.paths)
+        parts = {
+            name
+            for context in (*written.contexts, *stored.contexts)
+            for name in context.custom_properties
+            if name.startswith(_PART_PREFIX) and ".".join(_read_part_name(name)) in named
+        }
+        written.update_mask.paths.extend(f"custom_properties.{name}" for name in sorted(parts))
 
 
 def encode_texts(node: Any) -> None:
@@ -55,7 +74,7 @@ def encode_texts(node: Any) -> None:
 def decode_texts(node: Any) -> None:
     """Undoes ``encode_texts``."""
     for name in sorted(key for key in node.custom_properties if key.startswith(_PART_PREFIX)):
-        kind, _, key = name.removeprefix(_PART_PREFIX).split("/", 2)
+        kind, key = _read_part_name(name)
         getattr(node, kind)[key].string_value += node.custom_properties[name].string_value
         del node.custom_properties[name]
     for kind in _KINDS:
@@ -63,6 +82,12 @@ def decode_texts(node: Any) -> None:
             if _ESCAPE in value.string_value:
                 text = value.string_value.replace(_ESCAPE + "1", "\\")
                 value.string_value = text.replace(_ESCAPE + "0", _ESCAPE)
+
+
+def _read_part_name(name: str) -> tuple[str, str]:
+    """Returns where a part of a text belongs: properties or custom_properties, and the key."""
+    kind, _, key = name.removeprefix(_PART_PREFIX).split("/", 2)
+    return kind, key
 
 
 def _sort_nodes(request: Any, response: Any) -> None:

@@ -14,7 +14,6 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import Problem, RefusedError
 from pipeline.connect_store import open_store as open_store
-from pipeline.postgresql_store import PostgreSQLStore
 from pipeline.process_identity import describe_process as describe_process
 from pipeline.process_identity import is_alive
 
@@ -179,9 +178,8 @@ def put_run_properties(store: MetadataStore, run_id: str, properties: Mapping[st
     context = find_run(store, run_id)
     for key, value in properties.items():
         context.custom_properties[key].string_value = value
-    # Of a long text, PostgreSQLStore makes properties that no mask would name.
-    masked = properties and not isinstance(store, PostgreSQLStore)
-    store.put_contexts([context], [f"custom_properties.{key}" for key in properties] if masked else None)
+    if properties:
+        store.put_contexts([context], [f"custom_properties.{key}" for key in properties])
 
 
 def _read_record(context: pb.Context, pipeline: str = "") -> RunRecord:

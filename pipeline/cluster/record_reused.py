@@ -75,6 +75,7 @@ def _put_copy(
             again.path.CopyFrom(event.path)
             pairs.append((artifacts[event.artifact_id], again))
     try:
-        store.put_execution(copied, pairs, list(contexts))
+        # These contexts were read a while ago: what others wrote into them since is to stay.
+        store.put_execution(copied, pairs, list(contexts), force_reuse_context=True)
     except errors.AlreadyExistsError:
         return

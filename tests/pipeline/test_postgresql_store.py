@@ -63,3 +63,40 @@ def test_what_is_written_in_parts_is_read_as_a_whole(stores):
     assert found.properties["text"].string_value == "short"
     assert dict(found.custom_properties) == {}
     assert bare.get_contexts()[0].properties["text"].string_value == "short"
+
+
+def test_a_mask_covers_all_parts_of_a_text_and_nothing_else(stores):
+    store, bare = stores
+    kind = store.put_context_type(pb.ContextType(name="kind"))
+    (number,) = store.put_contexts([pb.Context(type_id=kind, name="one")])
+    (stale,) = store.get_contexts()
+
+    def put(key, text):
+        context = pb.Context()
+        context.CopyFrom(stale)
+        context.custom_properties[key].string_value = text
+        store.put_contexts([context], [f"custom_properties.{key}"])
+
+    put("long", "x" * 7000)
+    put("other", "y" * 3000)  # By one who read before there was any.
+    (found,) = store.get_contexts_by_id([number])
+    assert {key: len(value.string_value) for key, value in found.custom_properties.items()} == {
+        "long": 7000,
+        "other": 3000,
+    }
+    put("long", "z" * 2500)  # Fewer parts than before.
+    put("long.er", "w" * 2500)
+    (found,) = store.get_contexts_by_id([number])
+    texts = {key: value.string_value for key, value in found.custom_properties.items()}
+    assert texts == {"long": "z" * 2500, "other": "y" * 3000, "long.er": "w" * 2500}
+    assert len(bare.get_contexts()[0].custom_properties) == 6
+
+
+def test_no_mask_cuts_a_text_off_elsewhere(stores):
+    store, _ = stores
+    kind = store.put_execution_type(pb.ExecutionType(name="kind"))
+    (number,) = store.put_executions([pb.Execution(type_id=kind)])
+    execution = pb.Execution(id=number, type_id=kind)
+    execution.custom_properties["long"].string_value = "x" * 5000
+    with pytest.raises(NotImplementedError, match="PutExecutions"):
+        store.put_executions([execution], ["custom_properties.long"])

@@ -91,6 +91,16 @@ def test_what_the_backend_took_from_its_cache_is_recorded_by_who_reads_it(store_
     assert len(open_store(store_file).get_artifacts()) == 4
 
 
+def test_recording_what_was_reused_leaves_the_run_as_it_is_described(store_file, record_step):
+    record_step("r1", "First", outputs={"model": f"{_BUCKET}/a"})
+    described = json.dumps({"name": "demo", "trainer": {"epochs": 2}})
+    record_step("r2", "Second", inputs={"model": f"{_BUCKET}/a"}, configuration=described)
+    assert _states(store_file, "r2") == [("First", "cached"), ("Second", "complete")]
+    run = tracking.read_run(open_store(store_file), "r2")
+    assert run.configuration["trainer"] == {"epochs": 2}
+    assert run.code_fingerprint and run.environment_fingerprint
+
+
 def test_a_third_run_finds_what_the_second_reused(store_file, record_step):
     record_step("r1", "First", outputs={"model": f"{_BUCKET}/a"})
     for run in ("r2", "r3"):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import grpc
 import pytest
+from ml_metadata import errors
 from ml_metadata.metadata_store import ListOptions, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as pb
 
@@ -165,6 +166,31 @@ def test_artifacts_come_in_the_order_of_their_ids_also_when_one_was_changed(serv
     assert [artifact.id for artifact in store.get_artifacts_by_type("ordered")] == ids
     newest = ListOptions(limit=2, order_by=OrderByField.ID, is_asc=False)
     assert [artifact.id for artifact in store.get_artifacts(newest)] == ids[:-3:-1]
+
+
+def test_steps_that_write_at_the_same_time_leave_each_others_words_alone(server):
+    address = parse_address(server.address, "here")
+    store = open_store(address, create=True)
+    kind = store.put_context_type(pb.ContextType(name=tracking.RUN_CONTEXT_TYPE))
+    store.put_contexts([pb.Context(type_id=kind, name="together")])
+    texts = {f"step {number}": str(number) * 5000 for number in range(6)}
+
+    def write(key, text):
+        own = open_store(address)
+        for round_number in range(5):
+            for _ in range(20):  # As steps do, whom a busy database sends away.
+                try:
+                    tracking.put_run_properties(own, "together", {key: text[round_number:]})
+                    break
+                except errors.AbortedError:
+                    continue
+
+    with futures.ThreadPoolExecutor(len(texts)) as pool:
+        list(pool.map(write, texts, texts.values()))
+    properties = tracking.find_run(store, "together").custom_properties
+    assert {key: value.string_value for key, value in properties.items()} == {
+        key: text[4:] for key, text in texts.items()
+    }
 
 
 @pytest.mark.parametrize("name", ["mariadb", "postgresql"])
