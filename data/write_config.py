@@ -131,7 +131,12 @@ def _training_sections(proposal: Proposal) -> Iterator[str]:
         "ends training earlier; null on a GPU, or for a better model",
     )
     yield "  learning_rate: 0.002"
-    yield _commented("  class_weighting: none", "median_frequency or inverse_sqrt favour rare classes")
+    yield _commented(
+        "  losses: [{name: cross_entropy}]", "or focal, hard_pixels, dice, lovasz_softmax; or a sum"
+    )
+    yield _commented(
+        "  class_weighting: none", "median_frequency, inverse_sqrt or inverse favour rare classes"
+    )
     yield _commented("  devices: auto", "all GPUs, or one CPU device")
     yield "  seed: 0"
     yield ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from components.config import (
     BeamConfig,
@@ -24,7 +23,8 @@ from components.gates import validate_gates
 from data.config import AugmentConfig, DataConfig, FrozenModel, TransformConfig
 from data.errors import Problem, RefusedError
 from pipeline.cluster.config import KubeflowConfig
-from pipeline.store_address import parse_address, password_remedy, redact
+from pipeline.explain_config import explain_error
+from pipeline.store_address import parse_address, redact
 from trainer.config import TrainerConfig
 
 SAMPLE_SCHEME = "sample:"
@@ -116,7 +116,7 @@ def validate_config(tree: Mapping[str, Any], source: str = "configuration") -> P
         # Through JSON, so that strict types and YAML's lists for tuples go together.
         config = PipelineConfig.model_validate_json(json.dumps(tree, default=str), strict=True)
     except ValidationError as error:
-        raise RefusedError(_explain(item, source) for item in error.errors()) from None
+        raise RefusedError(explain_error(item, PipelineConfig, source) for item in error.errors()) from None
     if problems := _check_across_sections(config):
         raise RefusedError(problems)
     return config
@@ -196,54 +196,6 @@ def _index(node: list[Any], part: str, override: str) -> int:
             [Problem(override, f"{part} is no index of a list of {len(node)}", "Count from 0")]
         )
     return int(part)
-
-
-def _explain(item: Any, source: str) -> Problem:
-    """Turns one pydantic error into a Problem whose place is the key's full path."""
-    path = [part for part in item["loc"] if part not in ("function-after", "constrained-str")]
-    where = ".".join(str(part) for part in path) or source
-    kind, value = item["type"], item.get("input")
-    if kind == "extra_forbidden":
-        if where == "metadata.password":
-            return Problem(where, "is not for a configuration", password_remedy(), "config_unknown_key")
-        known = _keys_at(path[:-1])
-        close = difflib.get_close_matches(str(path[-1]), known, n=1)
-        remedy = f"Did you mean {close[0]}?" if close else f"Remove it; known keys: {', '.join(known)}"
-        return Problem(where, "is not a key of the configuration", remedy, "config_unknown_key")
-    if kind == "missing":
-        remedy = _MISSING_REMEDIES.get(where, f"Add it to {source}")
-        return Problem(where, "is missing", remedy, "config_missing_key")
-    message = item["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
-    if isinstance(value, dict) or (kind == "value_error" and not isinstance(value, str | int | float)):
-        return Problem(where, message, "Change the configuration accordingly", "config_bad_value")
-    return Problem(where, f"is {_shorten(value)}: {message}", f"Change {where}", "config_bad_value")
-
-
-_MISSING_REMEDIES = {
-    "data.classes": "Add the class table, one row each: - {id: 0, name: background}; init writes it",
-    "data.root": "Give the folder of the data set",
-}
-
-
-def _shorten(value: Any) -> str:
-    text = redact(json.dumps(value, default=str))
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _keys_at(path: Iterable[Any]) -> list[str]:
-    model: type[BaseModel] = PipelineConfig
-    for part in path:
-        if isinstance(part, int):
-            continue
-        if not (isinstance(part, str) and part in model.model_fields):
-            return sorted(model.model_fields)
-        annotation = model.model_fields[part].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if not inner:
-            return []
-        model = inner[0]
-    return sorted(model.model_fields)
 
 
 def _check_across_sections(config: PipelineConfig) -> list[Problem]:

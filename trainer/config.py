@@ -7,10 +7,12 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from data.config import FrozenModel
+from trainer.loss_config import PIXEL_LOSSES, SMOOTHED_LOSSES, CrossEntropyConfig, LossConfig
 
 BackboneName = Literal["small", "vgg16"]
 HeadName = Literal["fcn32s", "fcn16s", "fcn8s", "fcn4s"]
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+ClassWeighting = Literal["none", "median_frequency", "inverse", "inverse_sqrt"]
 
 
 class ModelConfig(FrozenModel):
@@ -42,8 +44,12 @@ class TrainerConfig(FrozenModel):
     gradient_clip_norm: float | None = Field(1.0, gt=0)
     ema_momentum: float | None = Field(None, gt=0, lt=1)
     """Exported weights are an exponential moving average of the trained ones."""
-    class_weighting: Literal["none", "median_frequency", "inverse_sqrt"] = "none"
+    losses: tuple[LossConfig, ...] = Field((CrossEntropyConfig(),), min_length=1)
+    """Their weighted sum is trained on."""
+    class_weighting: ClassWeighting = "none"
+    """How pixels weigh by their true class, in cross_entropy, focal and hard_pixels."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of the target that is spread over all classes, in cross_entropy and hard_pixels."""
     devices: int | Literal["auto"] = "auto"
     """auto: all GPUs, or one CPU device. A number: so many GPUs, or logical CPU devices without any."""
     precision: Precision = "auto"
@@ -59,4 +65,17 @@ class TrainerConfig(FrozenModel):
                 raise ValueError("devices must be auto or at least 1")
             if self.batch_size % self.devices:
                 raise ValueError(f"batch_size {self.batch_size} must be a multiple of devices {self.devices}")
+        return self
+
+    @model_validator(mode="after")
+    def _losses_fit(self) -> TrainerConfig:
+        names = [loss.name for loss in self.losses]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"losses must differ, repeated: {', '.join(repeated)}; give one a larger weight")
+        for key, is_set, users in (
+            ("class_weighting", self.class_weighting != "none", PIXEL_LOSSES),
+            ("label_smoothing", self.label_smoothing > 0, SMOOTHED_LOSSES),
+        ):
+            if is_set and not set(users) & set(names):
+                raise ValueError(f"{key} has no effect on {', '.join(names)}; add {' or '.join(users)}")
         return self

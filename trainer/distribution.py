@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -64,12 +65,27 @@ def list_training_devices(devices: int | Literal["auto"]) -> list[str]:
 
 
 def make_strategy(devices: int | Literal["auto"]) -> tf.distribute.Strategy:
-    """Makes the MirroredStrategy over ``list_training_devices(devices)``.
+    """Makes the MirroredStrategy over ``list_training_devices(devices)``, once a process.
 
     Raises:
         RefusedError: there are fewer devices than asked for.
     """
-    return tf.distribute.MirroredStrategy(list_training_devices(devices))
+    return _make_strategy(tuple(list_training_devices(devices)))
+
+
+@cache
+def _make_strategy(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    # A second one over the same devices would number its collective operations from the start again, and
+    # TensorFlow would take them for the first one's, of other shapes.
+    return tf.distribute.MirroredStrategy(list(devices))
+
+
+def sum_over_replicas(values: Any) -> Any:
+    """Sums tensors over all devices; call in replica context. Gradients are summed likewise."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return values
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
 def refuse_uneven_batches(batch_size: int, devices: Sequence[str]) -> None:

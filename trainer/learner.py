@@ -1,7 +1,7 @@
 """What a training changes (network, optimizer, averages), and the compiled functions that change it.
 
-One loop serves one device and many: every replica sums its own loss, the labelled pixels of the global
-batch are counted over all replicas before the division, gradients are summed before they are clipped.
+One loop serves one device and many: every replica sums its own part of the losses, what they are divided by
+is summed over all replicas before the division, gradients are summed before they are clipped.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from data.read_transformed import DatasetStatistics
 from trainer.config import TrainerConfig
 from trainer.count_pixels import count_pixels
+from trainer.distribution import sum_over_replicas
 from trainer.fcn import build_model
-from trainer.losses import compute_class_weights, sum_cross_entropy
+from trainer.losses.class_weights import compute_class_weights
+from trainer.losses.weighted_sum import make_loss_terms, sum_losses, weigh_batch
 from trainer.optimization import LossScale, Optimizer, WeightAverage, are_finite, make_optimizer
 from trainer.precision import PrecisionChoice
 from trainer.schedule import learning_rate_at
@@ -101,20 +103,20 @@ def make_train_function(
 
     Args:
         learner: is changed by each step.
-        config: learning rate, class weighting, label smoothing.
+        config: learning rate, losses, class weighting.
         statistics: of the train split, for the class weights.
         ignore_id: the id of void.
         total_steps: the learning rate is 0 after so many.
 
     Returns:
         A function of an iterator over batches (``image``, ``mask``) and of an int32 scalar, the number of
-        steps, that returns their losses: float32 [steps]. A loss is the weighted mean over the labelled
-        pixels of the global batch.
+        steps, that returns their losses, those of the global batch: float32 [steps].
     """
     strategy = learner.strategy
     class_weights = tf.constant(
         compute_class_weights(config.class_weighting, statistics.class_pixels, statistics.class_image_pixels)
     )
+    terms = make_loss_terms(config, class_weights, ignore_id)
 
     # Only the loop over steps needs autograph; converting the network's layers would double the tracing.
     @tf.autograph.experimental.do_not_convert
@@ -122,13 +124,11 @@ def make_train_function(
         trained = [weight.value for weight in learner.model.trainable_variables]
         with tf.GradientTape() as tape:
             logits = learner.model(batch["image"], training=True)
-            loss_sum, weight = sum_cross_entropy(
-                logits, batch["mask"], class_weights, ignore_id, config.label_smoothing
-            )
-            loss = tf.math.divide_no_nan(loss_sum, _sum_over_replicas(weight))
+            totals = weigh_batch(terms, batch["mask"])
+            loss = sum_losses(terms, logits, batch["mask"], totals)
             scaled = loss * learner.loss_scale.scale if learner.loss_scale else loss
         gradients = tape.gradient(scaled, trained, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        _apply_gradients(learner, _sum_over_replicas(gradients), learning_rate)
+        _apply_gradients(learner, sum_over_replicas(gradients), learning_rate)
         if learner.average:
             learner.average.update(learner.optimizer.step)
         return loss
@@ -204,11 +204,3 @@ def _apply_gradients(learner: Learner, gradients: Any, learning_rate: Any) -> No
 
     tf.cond(finite, apply, lambda: tf.constant(False))
     loss_scale.update(finite)
-
-
-def _sum_over_replicas(values: Any) -> Any:
-    """Sums tensors over all replicas; call in replica context."""
-    replica = tf.distribute.get_replica_context()
-    if replica.num_replicas_in_sync == 1:
-        return values
-    return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)

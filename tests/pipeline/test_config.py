@@ -43,6 +43,12 @@ def test_valid_configuration_gets_defaults_and_an_absolute_root(tree, write_yaml
         (("evaluation", "gates", "floors"), {"iou/nothing": 0.1}, "evaluation.gates.floors", "iou/thing?"),
         (("evaluation", "gates", "max_drop"), {"miou": 0.1}, "evaluation.gates.max_drop", "mean_iou"),
         (("trainer", "devices"), 3, "trainer", "multiple of devices"),
+        (("trainer", "losses"), [], "trainer.losses", "at least 1 item"),
+        (("trainer", "losses"), [{}], "trainer.losses.0.name", "Take one of cross_entropy, focal, hard"),
+        (("trainer", "losses"), [{"name": "dise"}], "trainer.losses.0.name", "Did you mean dice?"),
+        (("trainer", "losses"), [{"name": "dice", "sqared": 1}], "trainer.losses.0.sqared", "squared?"),
+        (("trainer", "losses"), [{"name": "focal", "gamma": -1}], "trainer.losses.0.gamma", "greater than"),
+        (("trainer", "losses"), [{"name": "dice", "weight": 0}], "trainer.losses.0.weight", "greater than 0"),
         (("augment", "crop_width_px"), 32, "augment.crop_height_px", "go together"),
     ],
 )
