@@ -16,7 +16,8 @@ what it made is recorded, without its execution, by the next step that reads it.
 The log of a step that is done ends with where its time went.
 
 Exit status: 0 done, also where a model is not blessed and so not pushed (the run's status in the metadata
-store is ``not blessed`` then); 2 refused, with sentences on stderr; 1 the step failed, with a traceback.
+store is ``not blessed`` then); 2 refused, with sentences on stderr; 143 stopped from outside (SIGTERM), which
+is recorded; 1 the step failed, with a traceback.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from data.cpu_kernels import prefer_onednn
 from data.errors import RefusedError
 from pipeline.cluster.hide_secrets import hide_secrets
 from pipeline.cluster.load_messages import load_pipeline_messages
-from pipeline.cluster.read_arguments import read_arguments
+from pipeline.cluster.read_arguments import StepArguments, read_arguments
 from pipeline.cluster.step_clock import LOADING, StepClock
+from pipeline.cluster.stop_signal import EXIT_STOPPED, StepStoppedError, heeding_sigterm
 from pipeline.console import LineReporter
 from pipeline.hide_command_line import hide_command_line
 from pipeline.lean_imports import lean_imports
@@ -52,21 +54,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     progress.install(LineReporter())
     try:
-        step = read_arguments(given)
-        with hide_command_line():
-            with progress.current().stage(LOADING), clock.lap(LOADING), lean_imports():
-                load_pipeline_messages()
-                from pipeline.cluster.run_step import run_step
-            run_step(step, clock)
-        _LOGGER.info("%s", clock.describe(step.node_id))
+        with heeding_sigterm():
+            _run(read_arguments(given), clock)
     except RefusedError as refused:
         for problem in refused.problems:
             print(hide_secrets(problem.sentence()), file=sys.stderr, flush=True)
         return EXIT_REFUSED
+    except StepStoppedError as stopped:
+        print(str(stopped), file=sys.stderr, flush=True)
+        return EXIT_STOPPED
     except Exception:
         print(hide_secrets(traceback.format_exc()), file=sys.stderr, flush=True)
         return EXIT_FAILED
     return EXIT_DONE
+
+
+def _run(step: StepArguments, clock: StepClock) -> None:
+    with hide_command_line():
+        with progress.current().stage(LOADING), clock.lap(LOADING), lean_imports():
+            load_pipeline_messages()
+            from pipeline.cluster.run_step import run_step
+        run_step(step, clock)
+    _LOGGER.info("%s", clock.describe(step.node_id))
 
 
 if __name__ == "__main__":

@@ -100,13 +100,14 @@ class StepRecord:
     def start(
         self, execution_type: pb.ExecutionType, inputs: ArtifactDict, exec_properties: Mapping[str, Any]
     ) -> None:
-        """Registers the execution as running.
+        """Registers the execution as running, and what an earlier attempt left so as failed.
 
         Args:
             execution_type: see ``find_component.build_execution_type``.
             inputs: with the URIs of the object store.
             exec_properties: what the executor gets, nothing secret among it.
         """
+        self._end_earlier_attempts()
         known = {key: [self._find_artifact(one) for one in found] for key, found in inputs.items()}
         record_reused(
             self._handle,
@@ -132,6 +133,16 @@ class StepRecord:
         """Registers the execution as failed."""
         if self._execution_id:
             execution_publish_utils.publish_failed_execution(self._handle, self._contexts, self._execution_id)
+
+    def _end_earlier_attempts(self) -> None:
+        """Registers as failed what this step left running: its pod was killed before it could say so."""
+        store, (_, run, node) = self._handle.store, self._contexts
+        for execution in store.get_executions_by_context(run.id):
+            if execution.last_known_state != pb.Execution.RUNNING:
+                continue
+            if node.id in {context.id for context in store.get_contexts_by_execution(execution.id)}:
+                _LOGGER.warning("an earlier attempt of %s did not say how it ended", self._place.node)
+                execution_publish_utils.publish_failed_execution(self._handle, self._contexts, execution.id)
 
     def find_data_fingerprint(self) -> str | None:
         """Returns the fingerprint of the data set that the run's snapshot took, if there is one yet."""

@@ -106,6 +106,10 @@ def _wait(
     status, reason = None, None
     if ending.ended:
         store = waiting.store or os.environ.get(STORE_VARIABLE) or package.store
+        if store is not None:
+            from pipeline.cluster.close_record import close_record
+
+            close_record(store, document.run_id, ending)
         status, reason = read_status(store, document.run_id)
     code, status = judge(ending, status)
     error = ending.error or reason if code else None

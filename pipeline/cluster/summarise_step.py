@@ -29,7 +29,8 @@ def summarise_failure(node: str, error: BaseException, text: str) -> dict[str, A
         error: what it raised.
         text: its words, without secrets.
     """
-    status = "refused" if isinstance(error, RefusedError) else "failed"
+    refused, stopped = isinstance(error, RefusedError), isinstance(error, KeyboardInterrupt)
+    status = "refused" if refused else "interrupted" if stopped else "failed"
     return {"status": status, "error": text[:_MAX_ERROR_CHARACTERS], "node": node}
 
 

@@ -36,7 +36,7 @@ def record_step(store_file):
             found[key][0].uri = uri
         return found
 
-    def record(run, node, inputs=None, outputs=None, configuration=None, fails=False):
+    def record(run, node, inputs=None, outputs=None, configuration=None, fails=False, ends=True):
         address = StoreAddress("sqlite", path=store_file)
         open_store(address, create=True)
         with StoreHandle(connect(address)) as handle:
@@ -46,7 +46,7 @@ def record_step(store_file):
             if fails:
                 step.fail()
                 step.put_summary({"status": "failed", "error": "why", "seconds": 1.0, "node": node})
-            else:
+            elif ends:
                 step.finish(make(outputs or {}))
 
     return record
@@ -116,6 +116,20 @@ def test_a_retry_takes_back_the_failure(store_file, record_step):
     record_step("r1", "Second", inputs={"model": f"{_BUCKET}/a"}, outputs={"model": f"{_BUCKET}/b"})
     assert tracking.read_run(store, "r1").status == "running"
     assert _states(store_file, "r1") == [("First", "complete"), ("Second", "failed"), ("Second", "complete")]
+
+
+def test_an_attempt_whose_pod_was_killed_counts_as_failed_from_the_next_one_on(store_file, record_step):
+    record_step("r0", "Second", ends=False)
+    record_step("r1", "First", ends=False)
+    record_step("r1", "Second", ends=False)
+    record_step("r1", "Second", outputs={"model": f"{_BUCKET}/b"})
+    # Neither another step nor another run is this one's to judge.
+    assert _states(store_file, "r1") == [
+        ("First", "running"),
+        ("Second", "failed"),
+        ("Second", "complete"),
+    ]
+    assert _states(store_file, "r0") == [("Second", "running")]
 
 
 def test_another_steps_failure_stands(store_file, record_step):

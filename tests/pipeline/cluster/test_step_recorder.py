@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from data.errors import Problem, RefusedError
+from pipeline.cluster.stop_signal import StepStoppedError
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +118,18 @@ def test_a_failure_ends_the_run_without_its_secrets(make_recorder, store, monkey
     assert [one.state for one in components] == ["failed"]
     content = Path(store.removeprefix("sqlite:///")).read_bytes()
     assert b"very-secret" not in content
+
+
+def test_a_step_that_was_stopped_says_so(make_recorder, store):
+    recorder = make_recorder(store)
+    recorder.start({})
+    recorder.fail(StepStoppedError("the pod was stopped"))
+    run, components = _read(store)
+    assert (run.status, run.error) == ("interrupted", "the pod was stopped")
+    assert [one.state for one in components] == ["failed"]
+    again = make_recorder(store)
+    again.start({})
+    assert _read(store)[0].status == "running"
 
 
 def test_a_refusal_before_the_start_is_recorded_too(make_recorder, store):

@@ -152,8 +152,9 @@ def store(tmp_path):
     def record(run_id, status):
         context = pb.Context(type_id=kind, name=run_id)
         context.custom_properties[tracking.CONFIG_PROPERTY].string_value = "{}"
+        context.custom_properties[tracking.PROCESS_PROPERTY].string_value = '{"pid": 1, "host": "pod x"}'
         summary = json.dumps({"status": status, "pipeline": "boxes", "seconds": 1.0, "error": None})
-        context.custom_properties[tracking.SUMMARY_PROPERTY].string_value = summary
+        context.custom_properties[tracking.SUMMARY_PROPERTY].string_value = summary if status else ""
         connection.put_contexts([context])
 
     return str(address), record
@@ -182,6 +183,50 @@ def test_a_run_that_the_store_does_not_know_is_said_to_be_unknown(fake, package,
     code, _, err = cli("submit", package, "--host", fake.host, "--wait", "--store", store[0])
     assert code == 0
     assert "the metadata store does not tell: run run-0: does not exist" in err
+
+
+@pytest.fixture
+def killed(store):
+    """A run whose step was killed before it could record its end; and what is recorded of it now."""
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    from pipeline import tracking
+    from pipeline.store_address import parse_address
+
+    address, record = store
+    record("run-0", None)
+    opened = tracking.open_store(parse_address(address, "test"))
+    kind = opened.put_execution_type(pb.ExecutionType(name="demo.Trainer"))
+    execution = pb.Execution(type_id=kind, last_known_state=pb.Execution.RUNNING)
+    contexts = [tracking.find_run(opened, "run-0")]
+    opened.put_execution(execution, [], contexts, force_reuse_context=True)
+
+    def read():
+        (execution,) = opened.get_executions()
+        return tracking.read_run(opened, "run-0"), pb.Execution.State.Name(execution.last_known_state)
+
+    return address, read
+
+
+def test_the_end_of_a_killed_run_is_recorded_by_who_waits_for_it(fake, package, cli, killed):
+    address, read = killed
+    fake.endings = [_run("FAILED", _task("Pusher", "FAILED", error={"code": 2, "message": "OOMKilled"}))]
+    code, out, _ = cli("submit", package, "--host", fake.host, "--wait", "--store", address, "--json")
+    assert (code, json.loads(out)["status"]) == (1, "failed")
+    run, state = read()
+    assert (run.status, run.error) == ("failed", "the backend says failed: OOMKilled")
+    assert state == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"), [("CANCELED", ("interrupted", "FAILED")), ("SUCCEEDED", ("running", "RUNNING"))]
+)
+def test_only_an_end_that_steps_cannot_record_is(fake, package, cli, killed, ending, expected):
+    address, read = killed
+    fake.endings = [_run(ending)]
+    cli("submit", package, "--host", fake.host, "--wait", "--store", address)
+    run, state = read()
+    assert (run.status, state) == expected
 
 
 @pytest.mark.parametrize(
