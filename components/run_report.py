@@ -18,7 +18,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import path_utils
 
-from components.artifact_types import DataGateReport, RunReportPage
+from components.artifact_types import DataGateReport, DatasetSnapshotArtifact, RunReportPage
 from components.report.choose_images import MAX_RANKED
 from components.report.collect_facts import RunSources, collect_facts
 from components.report.keep_images import write_images
@@ -34,6 +34,7 @@ _MAKERS = {
     "blessing": "Evaluator",
     "model": "Trainer",
     "examples": "SegmentationExampleGen",
+    "snapshot": "DatasetSnapshot",
 }
 """The component that makes each input on the way back to the images, as the DAG has it."""
 
@@ -144,6 +145,7 @@ class RunReportSpec(ComponentSpec):
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies, optional=True),
         "data_gate_report": ChannelParameter(type=DataGateReport, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples, optional=True),
+        "snapshot": ChannelParameter(type=DatasetSnapshotArtifact, optional=True),
         "pushed_model": ChannelParameter(type=standard_artifacts.PushedModel, optional=True),
     }
     OUTPUTS = {"report": ChannelParameter(type=RunReportPage)}  # noqa: RUF012
@@ -170,6 +172,7 @@ class RunReport(base_component.BaseComponent):
         anomalies: types.BaseChannel | None = None,
         data_gate_report: types.BaseChannel | None = None,
         examples: types.BaseChannel | None = None,
+        snapshot: types.BaseChannel | None = None,
         pushed_model: types.BaseChannel | None = None,
         max_ranked_images: int = MAX_RANKED,
         code_fingerprint: str = "",
@@ -187,6 +190,7 @@ class RunReport(base_component.BaseComponent):
             anomalies: of ExampleValidator.
             data_gate_report: of DataGate. It is new in every run, and so is a report made from it.
             examples: raw examples.
+            snapshot: of DatasetSnapshot; a page made later names its images.
             pushed_model: of the Pusher.
             max_ranked_images: at most so many images are scored to find the worst.
             code_fingerprint: of our Python source, for the cache; the templates' is added to it.
@@ -205,6 +209,7 @@ class RunReport(base_component.BaseComponent):
                 anomalies=anomalies,
                 data_gate_report=data_gate_report,
                 examples=examples,
+                snapshot=snapshot,
                 pushed_model=pushed_model,
                 report=types.Channel(type=RunReportPage),
             )

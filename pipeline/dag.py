@@ -258,6 +258,7 @@ class _ModelNodes:
             statistics=data.statistics_gen.outputs["statistics"],
             anomalies=data.example_validator.outputs["anomalies"],
             examples=examples,
+            snapshot=data.snapshot.outputs["snapshot"],
             pushed_model=self.pusher.outputs["pushed_model"],
             code_fingerprint=fingerprint(["components.report", "components.run_report"]),
         )

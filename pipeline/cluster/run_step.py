@@ -12,6 +12,7 @@ from absl import logging as absl_logging
 from tfx.utils import import_utils
 
 from data import progress
+from pipeline.cluster.complete_page import complete_page
 from pipeline.cluster.find_component import build_execution_type, find_component, make_driver
 from pipeline.cluster.prepare_properties import expand_properties, merge_overrides
 from pipeline.cluster.read_arguments import StepArguments
@@ -52,6 +53,8 @@ def run_step(step: StepArguments, clock: StepClock) -> None:
         recorder.fail(error)
         raise
     recorder.finish()
+    if recorder.address is not None:
+        complete_page(invocation, recorder.address, recorder.run_id)
 
 
 def _prepare_devices(properties: Mapping[str, Any]) -> None:

@@ -57,10 +57,11 @@ class StepRecorder:
         self._step, self._invocation, self._type = step, invocation, execution_type
         self.run_id = step.run_id or _derive_run_id(invocation, step.pipeline_name)
         named = os.environ.get(STORE_VARIABLE)
-        self._address = parse_address(named, STORE_VARIABLE) if named else None
+        self.address = parse_address(named, STORE_VARIABLE) if named else None
+        """Of the store; None where nothing is recorded."""
         self._record: StepRecord | None = None
         self._open = ExitStack()
-        if self._address is None:
+        if self.address is None:
             _LOGGER.warning("%s is not set: this run is not recorded", STORE_VARIABLE)
 
     def start(self, properties: Mapping[str, Any]) -> None:
@@ -69,18 +70,18 @@ class StepRecorder:
         Raises:
             RefusedError: if the store is in trouble for too long; nothing was started.
         """
-        if self._address is None:
+        if self.address is None:
             return
         try:
             self._insist(lambda: self._start(properties))
         except RefusedError:
-            self._address = None  # That it failed for want of a store cannot be recorded there.
+            self.address = None  # That it failed for want of a store cannot be recorded there.
             raise
 
     def finish(self) -> None:
         """Records the step as complete, and the run's end if this step is one; never raises."""
         record, invocation = self._record, self._invocation
-        if self._address is None or record is None:
+        if self.address is None or record is None:
             return
         outputs = invocation.with_uris(invocation.outputs)
         summary = summarise_success(self._step.node_id, invocation.inputs, invocation.outputs, outputs)
@@ -95,7 +96,7 @@ class StepRecorder:
 
     def fail(self, error: BaseException) -> None:
         """Records the step as failed, and with it the run; never raises."""
-        if self._address is None:
+        if self.address is None:
             return
         text = hide_secrets(str(error) or type(error).__name__)
         summary = summarise_failure(self._step.node_id, error, text)
@@ -122,9 +123,9 @@ class StepRecorder:
         return record
 
     def _register(self, properties: Mapping[str, Any]) -> StepRecord:
-        assert self._address is not None
-        open_store(self._address, create=True)
-        handle = self._open.enter_context(StoreHandle(connect(self._address)))
+        assert self.address is not None
+        open_store(self.address, create=True)
+        handle = self._open.enter_context(StoreHandle(connect(self.address)))
         place = StepPlace(self._step.pipeline_name, self.run_id, self._step.node_id)
         record = StepRecord(handle, place)
         record.describe_run(_read_configuration(self._step, properties, record.read_configuration()))
@@ -146,11 +147,11 @@ class StepRecorder:
             except (RefusedError, *_PASSING) as error:
                 said = hide_secrets(str(error))
                 if time.monotonic() - started >= patience:
-                    raise _refuse(str(self._address), error, said) from None
+                    raise _refuse(str(self.address), error, said) from None
                 _LOGGER.warning("the metadata store is in trouble (%s); trying again", said)
                 time.sleep(min(_PAUSE_SECONDS, patience))
             except errors.StatusError as error:
-                raise _refuse(str(self._address), error, hide_secrets(str(error))) from None
+                raise _refuse(str(self.address), error, hide_secrets(str(error))) from None
 
     def _try(self, call: Callable[[], None], consequence: str) -> None:
         """Insists, and leaves it at a warning: no record is worth more than what a step made."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ml_metadata import MetadataStore
@@ -32,7 +33,11 @@ _UNFINISHED = ("running", "unknown")
 
 
 def explain_run(
-    store: MetadataStore, workspace: Workspace, records: Sequence[RunRecord], run: RunRecord
+    store: MetadataStore,
+    workspace: Workspace,
+    records: Sequence[RunRecord],
+    run: RunRecord,
+    locate: Callable[[str], str] | None = None,
 ) -> ShowDocument:
     """Returns the document of ``show``.
 
@@ -41,9 +46,12 @@ def explain_run(
         workspace: for the log.
         records: all runs, oldest first.
         run: one of them.
+        locate: returns where the files of a URI are, where that is elsewhere; the document then says so.
     """
     files = FileReader()
     executions = read_executions(store, run)
+    if locate is not None:
+        run = _relocate(executions, run, locate)
     reused = _find_reused(store, executions)
     log = workspace.log_file(run.run_id)
     (row,) = describe_runs(records, [run.run_id])
@@ -65,6 +73,16 @@ def explain_run(
         log=str(log) if log.exists() else None,
         notes=tuple(files.notes),
     )
+
+
+def _relocate(
+    executions: Sequence[ComponentExecution], run: RunRecord, locate: Callable[[str], str]
+) -> RunRecord:
+    """Puts places into artifacts, which are this reading's own; returns the run with its report's."""
+    for one in executions:
+        for artifact in (a for side in (one.inputs, one.outputs) for found in side.values() for a in found):
+            artifact.uri = locate(artifact.uri)
+    return replace(run, report_uri=locate(run.report_uri)) if run.report_uri else run
 
 
 def describe_artifacts(artifacts: Artifacts, files: FileReader) -> dict[str, tuple[ArtifactDocument, ...]]:

@@ -108,6 +108,19 @@ def test_no_secret_is_written_anywhere(journey):
         assert not [where for where, content in texts.items() if secret.encode() in content]
 
 
+def test_the_report_says_what_the_metadata_store_alone_knows(journey):
+    (page,) = (journey.site.root / "cluster" / "store").rglob("RunReport/*/report/index.html")
+    text = page.read_text(encoding="utf-8")
+    record = tracking.read_run(journey.store, journey.runs[0].run_id)
+    root = f"minio://mlpipeline/deconvflow/boxes/{record.run_id}"
+    for node in ("Transform", "DatasetSnapshot"):  # Neither is an input that it shows.
+        assert f"{root}/{node}/" in text
+    data = journey.site.folder("volume") / "boxes"
+    assert f"train: {data}/images/train/scene_003.png, mask {data}/masks/train/scene_003.png" in text
+    assert record.code_fingerprint in text and record.environment_fingerprint in text
+    assert "not there any more" not in text
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="only root may run containers as another user")
 def test_steps_ran_as_nobody(journey):
     served = journey.site.folder("volume") / "serving/boxes/1/manifest.json"

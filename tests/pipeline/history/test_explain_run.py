@@ -110,6 +110,25 @@ def test_the_report_of_a_gate_that_stopped_the_run_is_found(history, writing, ex
     assert [(f.feature, f.image_ids) for f in gate.findings] == [("mask/void_share", ("train/scene_000",))]
 
 
+def test_files_may_be_elsewhere_than_the_store_says(history, writing, find, tmp_path):
+    history.add_run(writing.PlannedRun("run-1"))
+    records = tracking.list_runs(history.store)
+    elsewhere = tmp_path / "elsewhere"
+    Path(history.workspace).rename(elsewhere)
+
+    def locate(uri):
+        return uri.replace(str(history.workspace), str(elsewhere))
+
+    workspace = Workspace(Path("/nonexistent"))
+    document = explain_run(history.store, workspace, records, find("run-1"), locate)
+    outputs = [
+        one for component in document.components for found in component.outputs.values() for one in found
+    ]
+    assert all(one.exists and one.uri.startswith(str(elsewhere)) for one in outputs)
+    assert document.evaluation is not None and document.notes == ()
+    assert not any(one.uri.startswith(str(elsewhere)) for one in history.store.get_artifacts())
+
+
 def test_the_log_is_named_while_it_is_there(history, writing, explain):
     history.add_run(writing.PlannedRun("run-1"))
     assert explain("run-1").log is None
