@@ -30,6 +30,7 @@ from data.build_schema import build_schema, write_schema
 from data.classes import build_class_table
 from data.list_dataset import list_dataset
 from data.transform_example import preprocessing_fn
+from pipeline.choose_runner import choose_runner
 from pipeline.config import PipelineConfig, config_json
 from pipeline.connect_store import describe_connection
 from pipeline.fingerprint_code import fingerprint_code
@@ -124,8 +125,10 @@ def create_pipeline(
     dataset = dataset or read_shape(config)
     data = _DataNodes(config, places, dataset, fingerprint)
     model = _ModelNodes(config, places, data, dataset, fingerprint)
-    connection = None
+    connection, beam_args = None, config.beam.args
     if isinstance(places, Workspace):
+        # The steps of a compiled pipeline choose for themselves: their Beam may be another.
+        beam_args = choose_runner(beam_args)
         connection = describe_connection(find_store(places, config.metadata.store))
     return Pipeline(
         pipeline_name=config.name,
@@ -133,7 +136,7 @@ def create_pipeline(
         components=[*vars(data).values(), *vars(model).values()],
         enable_cache=True,
         metadata_connection_config=connection,
-        beam_pipeline_args=list(config.beam.args),
+        beam_pipeline_args=list(beam_args),
     )
 
 

@@ -25,6 +25,7 @@ from tfx.types.value_artifact import ValueArtifact
 
 from components.artifact_types import RunReportPage
 from data.replace_file import replace_file
+from pipeline.choose_runner import choose_runner
 from pipeline.cluster.artifact_schemas import CLASS_PATHS
 from pipeline.cluster.map_uris import UriMap
 from pipeline.cluster.record_step import ArtifactDict, copy_artifact
@@ -119,7 +120,8 @@ def run_executor(
         "pipeline_run_id": run_id,
     }
     if issubclass(executor_class, base_beam_executor.BaseBeamExecutor):
-        context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=list(beam_args), **common)
+        arguments = list(choose_runner(beam_args))
+        context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=arguments, **common)
     else:
         context = base_executor.BaseExecutor.Context(extra_flags=list(beam_args), **common)
     _make_empty_inputs(invocation)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.choose_runner import FN_API_RUNNER
+
 pytestmark = pytest.mark.slow
 
 _MODEL, _TEXT, _BLESSING = (
@@ -67,7 +69,7 @@ def test_the_launcher_reads_uris_values_and_properties(tmp_path, executor_input,
             (model,), (text,), (blessing,) = input_dict["model"], output_dict["text"], output_dict["blessing"]
             assert Path(blessing.uri).is_dir()
             assert self._context.pipeline_run_id == "run-1"
-            assert self._beam_pipeline_args[:1] == ["--runner=X"]
+            assert self._beam_pipeline_args[:2] == ["--mine=1", f"--runner={FN_API_RUNNER}"]
             text.value = f"{exec_properties['word']} {exec_properties['count']}"
             blessing.set_int_custom_property("blessed", 1)
             blessing.set_string_custom_property("current_model", f"{model.uri}/serving")
@@ -78,8 +80,9 @@ def test_the_launcher_reads_uris_values_and_properties(tmp_path, executor_input,
     # TFX refuses classes that cannot be found by their names.
     Executor.__qualname__, Executor.__module__ = "Executor", "pipeline.cluster.run_executor"
     monkeypatch.setattr("pipeline.cluster.run_executor.Executor", Executor, raising=False)
+    monkeypatch.setattr("pipeline.choose_runner.version", lambda _: "2.77.0")
     invocation = read_invocation(executor_input, _SPEC)
-    run_executor(Executor, invocation, {"word": "b", "count": 4}, ["--runner=X"], "run-1")
+    run_executor(Executor, invocation, {"word": "b", "count": 4}, ["--mine=1"], "run-1")
     write_output(invocation)
     output = json.loads((tmp_path / "out/output_metadata.json").read_text())
     assert output["parameterValues"] == {"text": "b 4"}
