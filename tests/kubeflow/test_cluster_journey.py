@@ -18,8 +18,10 @@ from run_container import IS_ROOT, NOBODY, Runtime, WarmRuntime
 from step_runner import Cluster, RunOutcome, run_pipeline
 
 from pipeline import tracking
-from pipeline.connect_store import open_store
+from pipeline.config import load_config
+from pipeline.connect_store import connect, open_store
 from pipeline.store_address import parse_address
+from pipeline.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.journey, pytest.mark.timeout(1800)]
 
@@ -86,6 +88,34 @@ def test_the_run_is_recorded_as_a_local_one(journey):
     components = tracking.read_components(journey.store, run.run_id)
     assert {one.id: one.state for one in components} == dict.fromkeys(run.states, "complete")
     assert not [one.uri for one in journey.store.get_artifacts() if not one.uri.startswith("minio://")]
+
+
+def test_a_local_run_stands_beside_it(journey, deconvflow, monkeypatch):
+    """The beginning of a run at home; the whole of it is one of the long tests."""
+    from tfx.orchestration.pipeline import Pipeline
+
+    from components.dataset_snapshot import DatasetSnapshot
+    from pipeline import execute_dag
+
+    def only_snapshot(config, workspace):
+        snapshot = DatasetSnapshot(data_config=config.data.model_dump_json())
+        root = str(workspace.pipeline_root(config.name))
+        return Pipeline(config.name, root, components=[snapshot], enable_cache=True)
+
+    monkeypatch.setattr(execute_dag, "create_pipeline", only_snapshot)
+    config, connection = load_config(journey.config), connect(parse_address(journey.site.store, "test"))
+    execute_dag.register_run(config, connection, "at-home")
+    execute_dag.execute(config, Workspace(journey.site.root / "home"), connection, "at-home")
+    common = ("--workspace", journey.site.root / "home", "--store", journey.site.store, "--json")
+    cluster = journey.runs[0].run_id
+    listed = deconvflow("runs", *common).document["runs"]
+    assert [run["run_id"] for run in listed] == [cluster, "at-home"]
+    compared = deconvflow("compare", cluster, "at-home", *common)
+    assert compared.status == 0, compared.stderr
+    found = compared.document
+    assert (found["configuration"], found["code"]["files"], found["environment"]["values"]) == ([], [], [])
+    # The fingerprint is taken by the driver at home, and by Beam alone on the cluster.
+    assert [one["same"] for one in found["data"]] == [True]
 
 
 def test_the_report_names_artifacts_by_their_uris(journey):
