@@ -15,8 +15,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-_EPSILON = 1e-3
-
 
 class SynchronizedBatchNormalization(keras.layers.Layer):
     """Normalises each channel over batch, height and width of the global batch.
@@ -24,13 +22,15 @@ class SynchronizedBatchNormalization(keras.layers.Layer):
     Args:
         momentum: how much of the moving moments each training step keeps. Trainings here are often
             only hundreds of steps long, hence the default below the usual 0.99.
+        epsilon: is added to the variance.
 
     Input and output: floating [batch, height, width, channels]. Moments are float32 at any precision.
     """
 
-    def __init__(self, momentum: float = 0.95, **kwargs: Any) -> None:
+    def __init__(self, momentum: float = 0.95, epsilon: float = 1e-3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.momentum = momentum
+        self.epsilon = epsilon
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -56,14 +56,14 @@ class SynchronizedBatchNormalization(keras.layers.Layer):
                 beta,
                 mean=tf.convert_to_tensor(self.moving_mean),
                 variance=tf.convert_to_tensor(self.moving_variance),
-                epsilon=_EPSILON,
+                epsilon=self.epsilon,
                 is_training=False,
             )
             return outputs
         replica = tf.distribute.get_replica_context()
         if replica is None or replica.num_replicas_in_sync == 1:
             outputs, mean, unbiased_variance = tf.compat.v1.nn.fused_batch_norm(
-                inputs, gamma, beta, epsilon=_EPSILON, is_training=True
+                inputs, gamma, beta, epsilon=self.epsilon, is_training=True
             )
         else:
             outputs, mean, unbiased_variance = self._normalize_global_batch(inputs, gamma, beta, replica)
@@ -77,7 +77,7 @@ class SynchronizedBatchNormalization(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns what is needed to make the layer again."""
-        return {**super().get_config(), "momentum": self.momentum}
+        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
 
     def _normalize_global_batch(
         self, inputs: Any, gamma: Any, beta: Any, replica: Any
@@ -101,7 +101,7 @@ class SynchronizedBatchNormalization(keras.layers.Layer):
         count = total[-1]
         mean_distance = total[:channels] / count
         variance = tf.maximum(total[channels : 2 * channels] / count - tf.square(mean_distance), 0.0)
-        factor = gamma * tf.math.rsqrt(variance + _EPSILON)
+        factor = gamma * tf.math.rsqrt(variance + self.epsilon)
         outputs = tf.cast((distances - mean_distance) * factor + beta, inputs.dtype)
         # The fused kernel reports the unbiased variance too.
         unbiased_variance = variance * count / tf.maximum(count - 1.0, 1.0)

@@ -8,23 +8,10 @@ from pydantic import Field, model_validator
 
 from data.config import FrozenModel
 from trainer.loss_config import PIXEL_LOSSES, SMOOTHED_LOSSES, CrossEntropyConfig, LossConfig
+from trainer.model_config import ModelConfig
 
-BackboneName = Literal["small", "vgg16"]
-HeadName = Literal["fcn32s", "fcn16s", "fcn8s", "fcn4s"]
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 ClassWeighting = Literal["none", "median_frequency", "inverse", "inverse_sqrt"]
-
-
-class ModelConfig(FrozenModel):
-    """Which fully convolutional network (Long, Shelhamer, Darrell, CVPR 2015, section 4)."""
-
-    backbone: BackboneName = "small"
-    head: HeadName = "fcn8s"
-    width: int = Field(32, ge=4, le=512)
-    """Channels of the small encoder's first stage; VGG16 has its own."""
-    dropout: float = Field(0.1, ge=0, lt=1)
-    train_deconvolution: bool = True
-    """False keeps the transposed convolutions at bilinear interpolation."""
 
 
 class TrainerConfig(FrozenModel):

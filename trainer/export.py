@@ -22,11 +22,11 @@ from data.config import DataConfig, TransformConfig
 from data.decode_image import decode_image, decode_mask_png
 from data.read_transformed import DatasetStatistics
 from data.resize_example import content_size, letterbox_image, restore_rows
-from trainer.backbones import TOTAL_STRIDE_PX
+from trainer.build_model import build_model
 from trainer.classify import BAND_SCORES, classify
-from trainer.config import ModelConfig
 from trainer.count_pixels import count_pixels
-from trainer.fcn import build_model
+from trainer.model_config import ModelConfig
+from trainer.prepare_images import TOTAL_STRIDE_PX
 from trainer.receptive_field import measure_reach_px
 
 _SIZE = tf.TensorSpec([2], tf.int32)
@@ -52,9 +52,9 @@ class ServedModel(tf.Module):
         channel_mean: Any,
     ) -> None:
         super().__init__(name="served_model")
-        # The variables are what is saved. The Keras object stays out of the SavedModel: it would add
-        # functions of its own, which nobody calls.
-        self.weights = [weight.value for weight in network.weights]
+        # The variables are what is saved, under names that ``read_weights`` finds them by. The Keras object
+        # stays out of the SavedModel: it would add functions of its own, which nobody calls.
+        self.weights = {weight.path: weight.value for weight in network.weights}
         strings = tf.TensorSpec([None], tf.string)
         images = tf.TensorSpec([None, None, None, 3], tf.float32)
         # Traced once each, and called by every signature: tracing is most of an export's time.
@@ -65,7 +65,8 @@ class ServedModel(tf.Module):
         self._data = data.model_copy()
         self._height_px, self._width_px = transform.height_px, transform.width_px
         self._fill = tf.constant(channel_mean, tf.float32)
-        self._reach_px = measure_reach_px(network)
+        longest_side_px = max(transform.height_px, transform.width_px)
+        self._reach_px = int(min(measure_reach_px(network), longest_side_px))
 
     def serve_images(self, image_bytes: Any) -> dict[str, Any]:
         """Segments encoded images of any sizes.

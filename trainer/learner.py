@@ -16,10 +16,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from data.read_transformed import DatasetStatistics
+from trainer.build_model import build_model
 from trainer.config import TrainerConfig
 from trainer.count_pixels import count_pixels
 from trainer.distribution import sum_over_replicas
-from trainer.fcn import build_model
 from trainer.losses.class_weights import compute_class_weights
 from trainer.losses.weighted_sum import make_loss_terms, sum_losses, weigh_batch
 from trainer.optimization import LossScale, Optimizer, WeightAverage, are_finite, make_optimizer

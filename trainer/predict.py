@@ -165,7 +165,8 @@ def cut_side(content: int, native: int, frame: int, tile_px: int, step: int, rea
     """
     # Interpolating looks a pixel further, shrinking as far as one new pixel covers.
     around = _round_up(reach + math.ceil(max(1.0, content / native)) + 1, step)
-    side = max(_round_up(tile_px, step), step)
+    # Tiles that would all come with the whole side are one.
+    side = content if around >= content else max(_round_up(tile_px, step), step)
     spans = []
     for start in range(0, content, side):
         end = min(start + side, content)

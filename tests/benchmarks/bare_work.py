@@ -54,7 +54,7 @@ def compile_keras(config: Any, num_classes: int, ignore_id: int) -> Any:
     """Returns the same network, optimizer and loss, compiled by Keras: float32, without a strategy."""
     import keras
 
-    from trainer.fcn import build_model
+    from trainer.build_model import build_model
 
     keras.utils.set_random_seed(config.seed)
     model = build_model(config.model, num_classes, [110.0] * 3, [60.0] * 3, "float32")

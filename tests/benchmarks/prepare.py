@@ -65,8 +65,8 @@ def prepare(job: Job) -> list[Row]:
 def export_random_model(config: PipelineConfig, pattern: str, folder: Path) -> None:
     """Exports a network with random weights as the model artifact in ``folder``."""
     from data.read_transformed import read_statistics
+    from trainer.build_model import build_model
     from trainer.export import export_model
-    from trainer.fcn import build_model
 
     statistics = read_statistics([pattern])
     mean, std = statistics.channel_mean.tolist(), statistics.channel_std.tolist()

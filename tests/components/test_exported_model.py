@@ -26,9 +26,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory, small: Any) -> Any:
 
     from data.config import ClassConfig, DataConfig, TransformConfig
     from data.read_transformed import DatasetStatistics
-    from trainer.config import ModelConfig
+    from trainer.build_model import build_model
     from trainer.export import export_model
-    from trainer.fcn import build_model
+    from trainer.model_config import ModelConfig
 
     keras.utils.set_random_seed(7)
     mean, std = [120.0, 127.0, 127.0], [70.0, 74.0, 74.0]

@@ -49,9 +49,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from data.classes import ClassTable, SegmentationClass
     from data.config import ClassConfig, DataConfig, TransformConfig
     from data.read_transformed import DatasetStatistics
-    from trainer.config import ModelConfig
+    from trainer.build_model import build_model
     from trainer.export import export_model
-    from trainer.fcn import build_model
+    from trainer.model_config import ModelConfig
 
     keras.utils.set_random_seed(5)
     mean, std, config = [120.0, 127.0, 127.0], [70.0, 74.0, 74.0], ModelConfig(width=8, head="fcn4s")

@@ -19,10 +19,10 @@ from data import features
 from data.config import ClassConfig, DataConfig, TransformConfig
 from data.read_transformed import DatasetStatistics
 from trainer.batch_normalization import SynchronizedBatchNormalization
-from trainer.config import ModelConfig
+from trainer.build_model import build_model
 from trainer.confusion_matrix import confusion_matrix
 from trainer.export import export_model
-from trainer.fcn import build_model
+from trainer.model_config import ModelConfig
 
 # The network is traced for four signatures.
 pytestmark = pytest.mark.slow

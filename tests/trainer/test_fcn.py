@@ -8,9 +8,12 @@ import pytest
 import tensorflow as tf
 
 from trainer.backbones import build_vgg16_encoder
-from trainer.config import HeadName, ModelConfig
+from trainer.build_model import build_model
 from trainer.deconvolution import Deconvolution2D
-from trainer.fcn import SKIP_STRIDES, build_model, fuse_scores
+from trainer.fcn import SKIP_STRIDES, fuse_scores
+from trainer.model_config import HeadName, ModelConfig
+from trainer.prepare_images import Normalization, prepare_images
+from trainer.unpooling import MaxPooling2DWithPlaces
 
 MEAN, STD = [100.0, 110.0, 120.0], [50.0, 60.0, 70.0]
 
@@ -116,15 +119,15 @@ def test_half_precision_keeps_float32_weights_and_logits(policy: str) -> None:
 
 def test_vgg16_has_the_papers_layers() -> None:
     """VGG16 at an eighth of its width: 13 convolutions, five pools, fc6 as 7x7 and fc7 as 1x1."""
-    images = keras.Input((64, 96, 3))
-    features = build_vgg16_encoder(images, 0.5, "float32", width=8, dense_width=32)
-    model = keras.Model(images, features)
-    shapes = {stride: tuple(feature.shape) for stride, feature in features.items() if stride >= 4}
-    assert shapes == {
-        4: (None, 16, 24, 16),
-        8: (None, 8, 12, 32),
-        16: (None, 4, 6, 64),
-        32: (None, 2, 3, 32),
+    prepared = prepare_images(Normalization(MEAN, STD))
+    encoded = build_vgg16_encoder(prepared, 0.5, "float32", width=8, dense_width=32)
+    model = keras.Model(encoded.images, {str(stride): x for stride, x in encoded.features.items()})
+    shapes = model.compute_output_shape((1, 64, 96, 3))
+    assert {stride: tuple(shapes[stride]) for stride in ("4", "8", "16", "32")} == {
+        "4": (1, 16, 24, 16),
+        "8": (1, 8, 12, 32),
+        "16": (1, 4, 6, 64),
+        "32": (1, 2, 3, 32),
     }
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     assert [layer.filters for layer in convolutions] == [
@@ -132,7 +135,7 @@ def test_vgg16_has_the_papers_layers() -> None:
         *(32, 32),
     ]
     assert [layer.kernel_size for layer in convolutions[-2:]] == [(7, 7), (1, 1)]
-    assert sum(isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers) == 5
+    assert sum(isinstance(layer, MaxPooling2DWithPlaces) for layer in model.layers) == 5
     assert sum(isinstance(layer, keras.layers.Dropout) for layer in model.layers) == 2
 
 
@@ -143,8 +146,10 @@ def test_vgg16_of_the_configuration_has_the_papers_size() -> None:
     dense = 7 * 7 * 512 * 4096 + 4096 + 4096 * 4096 + 4096
     scores = (4096 + 512 + 256 + 3) * 21
     upsampling = (4 * 4 + 4 * 4 + 16 * 16) * 21 * 21
-    assert model.count_params() == 14_714_688 + dense + scores + upsampling
+    assert sum(weight.value.shape.num_elements() for weight in model.trainable_weights) == (
+        14_714_688 + dense + scores + upsampling
+    )
 
 
-def test_every_configured_head_is_known() -> None:
+def test_every_fcn_is_known() -> None:
     assert set(SKIP_STRIDES) == {"fcn32s", "fcn16s", "fcn8s", "fcn4s"}

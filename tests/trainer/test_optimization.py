@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer.build_model import build_model
 from trainer.config import ModelConfig, TrainerConfig
-from trainer.fcn import build_model
 from trainer.optimization import (
     AdamW,
     LossScale,

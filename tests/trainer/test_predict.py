@@ -17,10 +17,11 @@ from data.read_transformed import DatasetStatistics
 from trainer import export, predict
 from trainer.backbones import build_vgg16_encoder
 from trainer.batch_normalization import SynchronizedBatchNormalization
-from trainer.config import ModelConfig
+from trainer.build_model import build_model
 from trainer.export import export_model
-from trainer.fcn import build_model
-from trainer.predict import PredictionError, Predictor, cut_side
+from trainer.model_config import ModelConfig
+from trainer.predict import PredictionError, Predictor, Span, cut_side
+from trainer.prepare_images import Normalization, prepare_images
 from trainer.receptive_field import measure_reach_px
 
 # Networks are traced.
@@ -166,10 +167,17 @@ def test_nothing_beyond_the_reach_changes_a_pixel(make_network: MakeNetwork, con
 
 
 def test_vgg_reach_is_what_its_kernels_add_up_to() -> None:
-    images = keras.Input((None, None, 3))
-    features = build_vgg16_encoder(images, 0.0, "float32", width=2, dense_width=2)
+    prepared = prepare_images(Normalization(MEAN, STD))
+    encoded = build_vgg16_encoder(prepared, 0.0, "float32", width=2, dense_width=2)
     # 3x3 convolutions at strides 1, 2, 4, 8, 16 (2, 2, 3, 3, 3 of them), then fc6's 7x7 at stride 32.
-    assert measure_reach_px(keras.Model(images, features[32])) == 2 + 4 + 12 + 24 + 48 + 3 * 32
+    deepest = keras.Model(encoded.images, encoded.features[32])
+    assert measure_reach_px(deepest) == 2 + 4 + 12 + 24 + 48 + 3 * 32
+
+
+def test_tiles_that_would_all_need_the_whole_frame_are_one() -> None:
+    whole = Span(0, 300, 0, 700)
+    assert cut_side(300, 700, 300, 64, 32, 300) == [whole]
+    assert len(cut_side(300, 700, 300, 64, 32, 100)) == 5
 
 
 def test_small_frames_need_no_tiles_and_large_ones_do(
