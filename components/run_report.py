@@ -147,6 +147,7 @@ class RunReportSpec(ComponentSpec):
         "examples": ChannelParameter(type=standard_artifacts.Examples, optional=True),
         "snapshot": ChannelParameter(type=DatasetSnapshotArtifact, optional=True),
         "pushed_model": ChannelParameter(type=standard_artifacts.PushedModel, optional=True),
+        "tuner_results": ChannelParameter(type=standard_artifacts.TunerResults, optional=True),
     }
     OUTPUTS = {"report": ChannelParameter(type=RunReportPage)}  # noqa: RUF012
 
@@ -174,6 +175,7 @@ class RunReport(base_component.BaseComponent):
         examples: types.BaseChannel | None = None,
         snapshot: types.BaseChannel | None = None,
         pushed_model: types.BaseChannel | None = None,
+        tuner_results: types.BaseChannel | None = None,
         max_ranked_images: int = MAX_RANKED,
         code_fingerprint: str = "",
     ) -> None:
@@ -192,6 +194,7 @@ class RunReport(base_component.BaseComponent):
             examples: raw examples.
             snapshot: of DatasetSnapshot; a page made later names its images.
             pushed_model: of the Pusher.
+            tuner_results: of the Tuner, with trials.json; the last step of a cluster's run records them.
             max_ranked_images: at most so many images are scored to find the worst.
             code_fingerprint: of our Python source, for the cache; the templates' is added to it.
         """
@@ -211,6 +214,7 @@ class RunReport(base_component.BaseComponent):
                 examples=examples,
                 snapshot=snapshot,
                 pushed_model=pushed_model,
+                tuner_results=tuner_results,
                 report=types.Channel(type=RunReportPage),
             )
         )

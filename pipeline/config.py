@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from components.config import (
     BeamConfig,
@@ -26,6 +26,8 @@ from pipeline.cluster.config import KubeflowConfig
 from pipeline.explain_config import explain_error
 from pipeline.store_address import parse_address, redact
 from trainer.config import TrainerConfig
+from trainer.search_space import find_problems
+from trainer.tuner_config import TunerConfig
 
 SAMPLE_SCHEME = "sample:"
 PRESETS = Path(__file__).parent / "presets"
@@ -59,6 +61,8 @@ class PipelineConfig(FrozenModel):
     transform: TransformConfig
     augment: AugmentConfig = AugmentConfig()
     trainer: TrainerConfig = TrainerConfig()
+    tuner: TunerConfig | None = None
+    """Searches for hyper-parameters before the training; without it, training takes those of ``trainer``."""
     data_gate: DataGateConfig = DataGateConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     smoke_test: SmokeTestConfig = SmokeTestConfig()
@@ -68,12 +72,18 @@ class PipelineConfig(FrozenModel):
     metadata: MetadataConfig = MetadataConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
 
+    @model_serializer(mode="wrap")
+    def _leave_out_no_tuner(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records a pipeline without a Tuner as if there were no such section."""
+        return {key: value for key, value in serialize(self).items() if key != "tuner" or value is not None}
+
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
     """Reads a YAML file, applies ``key.sub=value`` overrides and validates the result.
 
     Args:
-        path: the YAML file. A relative ``data.root`` or ``push.root`` is taken from the file's folder.
+        path: the YAML file. A relative ``data.root`` or ``push.root`` is taken from the file's folder; with
+            a preset, from the current folder.
         overrides: ``a.b=c`` each; the value is read as YAML.
 
     Raises:
@@ -83,17 +93,19 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
     for override in overrides:
         apply_override(tree, override)
     config = validate_config(tree, source=str(path))
+    # Whoever takes a preset gives the places by --set, and does not know where the package lies.
+    folder = Path.cwd() if path.parent == PRESETS else path.resolve().parent
     if config.metadata.store is not None:
-        address = parse_address(config.metadata.store, "metadata.store", path.resolve().parent)
+        address = parse_address(config.metadata.store, "metadata.store", folder)
         config = config.model_copy(update={"metadata": MetadataConfig(store=str(address))})
     push_root = config.push.root
     if push_root and "://" not in push_root:
-        absolute = str((path.resolve().parent / push_root).resolve())
+        absolute = str((folder / push_root).resolve())
         config = config.model_copy(update={"push": PushConfig(root=absolute)})
     root = config.data.root
     if "://" in root or root.startswith(SAMPLE_SCHEME) or Path(root).is_absolute():
         return config
-    return with_data_root(config, str((path.resolve().parent / root).resolve()))
+    return with_data_root(config, str((folder / root).resolve()))
 
 
 def with_data_root(config: PipelineConfig, root: str) -> PipelineConfig:
@@ -201,6 +213,8 @@ def _index(node: list[Any], part: str, override: str) -> int:
 def _check_across_sections(config: PipelineConfig) -> list[Problem]:
     """Finds values that are possible alone but not together."""
     problems = validate_gates(config.evaluation, [entry.name for entry in config.data.classes])
+    if config.tuner is not None:
+        problems += find_problems(config.tuner, config.trainer, config.augment)
     if config.metadata.store is not None:
         try:
             parse_address(config.metadata.store, "metadata.store")

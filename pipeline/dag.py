@@ -26,8 +26,10 @@ from components.run_report import RunReport
 from components.segmentation_example_gen import SegmentationExampleGen
 from components.serving_smoke_test import ServingSmokeTest
 from components.statistics_options import build_statistics_options
+from components.tuner import Tuner
 from data.build_schema import build_schema, write_schema
 from data.classes import build_class_table
+from data.errors import Problem, RefusedError
 from data.list_dataset import list_dataset
 from data.transform_example import preprocessing_fn
 from pipeline.choose_runner import choose_runner
@@ -37,6 +39,7 @@ from pipeline.fingerprint_code import fingerprint_code
 from pipeline.store_address import find_store
 from pipeline.workspace import Workspace
 from trainer.run_fn import run_fn
+from trainer.tuner_fn import tuner_fn
 
 ALWAYS_RUN = frozenset({"DataGate"})
 """Nodes that judge what lies outside the DAG's inputs, and so are never taken from the cache."""
@@ -208,6 +211,10 @@ class _ModelNodes:
         class_names = [entry.name for entry in class_table.classes]
         serving_root = str(places.serving(config.name))
         training_code = fingerprint(["data", "trainer"])
+        if config.tuner is not None:
+            self.tuner = _make_tuner(config, places, data, dataset, fingerprint)
+        best = self.tuner.outputs["best_hyperparameters"] if config.tuner else None
+        trials = self.tuner.outputs["tuner_results"] if config.tuner else None
         self.trainer = Trainer(
             examples=data.transform.outputs["transformed_examples"],
             transform_graph=data.transform.outputs["transform_graph"],
@@ -215,6 +222,7 @@ class _ModelNodes:
             run_fn=_dotted_path(run_fn),
             train_args=trainer_pb2.TrainArgs(splits=["train"]),
             eval_args=trainer_pb2.EvalArgs(splits=[dataset.training_splits[-1]]),
+            hyperparameters=best,
             custom_config={
                 "config": _sections(config, "data", "transform", "augment", "trainer"),
                 "code_fingerprint": training_code,
@@ -263,8 +271,40 @@ class _ModelNodes:
             examples=examples,
             snapshot=data.snapshot.outputs["snapshot"],
             pushed_model=self.pusher.outputs["pushed_model"],
+            tuner_results=trials,
             code_fingerprint=fingerprint(["components.report", "components.run_report"]),
         )
+
+
+def _make_tuner(
+    config: PipelineConfig,
+    places: Places,
+    data: _DataNodes,
+    dataset: DatasetShape,
+    fingerprint: Callable[[Iterable[str]], str],
+) -> Tuner:
+    """Returns the node that finds values for the Trainer.
+
+    Raises:
+        RefusedError: there is no val split to score them by.
+    """
+    assert config.tuner is not None
+    if "val" not in dataset.training_splits:
+        what = "needs a val split: by its mean IoU trials are chosen"
+        remedy = "Give the data set a val split, or remove the section"
+        raise RefusedError([Problem("tuner", what, remedy, "no_validation")])
+    return Tuner(
+        examples=data.transform.outputs["transformed_examples"],
+        tuner_fn=_dotted_path(tuner_fn),
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["val"]),
+        custom_config={
+            "config": _sections(config, "data", "transform", "augment", "trainer"),
+            "tuner": config.tuner.model_dump_json(),
+            "code_fingerprint": fingerprint(["data", "trainer", "components.tuner"]),
+            "checkpoint_root": str(places.checkpoints(config.name)),
+        },
+    )
 
 
 def _sections(config: PipelineConfig, *names: str) -> str:

@@ -21,6 +21,8 @@ from pipeline.config import PipelineConfig
 from pipeline.connect_store import connect
 from pipeline.history.describe_runs import describe_run
 from pipeline.history.read_evaluation import read_gate
+from pipeline.history.read_files import TRIALS_FILE
+from pipeline.history.read_tuning import summarise_trials
 from pipeline.lean_imports import lean_imports
 from pipeline.store_address import StoreAddress, find_store, remember_store
 from pipeline.workspace import Workspace
@@ -130,6 +132,7 @@ def _summarise(
         "metrics": verdict.get("metrics", {}),
         "data_fingerprint": _read_data_fingerprint(outputs),
         "code_fingerprint": verdict.get("code_fingerprint"),
+        "tuning": _read_tuning(outputs),
     }
     if error is not None:
         refused = isinstance(error, RefusedError)
@@ -152,6 +155,14 @@ def _read_verdict(outputs: dict[str, Any]) -> dict[str, Any]:
         if path.exists():
             return dict(json.loads(path.read_text()))
     return {}
+
+
+def _read_tuning(outputs: dict[str, Any]) -> dict[str, Any] | None:
+    for artifact in outputs.get("Tuner", {}).get("tuner_results", []):
+        path = Path(artifact.uri) / TRIALS_FILE
+        if path.exists():
+            return summarise_trials(json.loads(path.read_text()))
+    return None
 
 
 def _read_data_fingerprint(outputs: dict[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from pipeline.format_answers import format_changes, format_share, format_time, m
 from pipeline.format_answers import format_seconds as format_seconds
 from pipeline.history import find_runs
 from pipeline.history.describe_runs import describe_runs, gate_split
-from pipeline.history.run_documents import RunsDocument, RunWithChanges, SplitMetrics
+from pipeline.history.run_documents import RunsDocument, RunWithChanges, SplitMetrics, TuningSummary
 from pipeline.store_address import find_store
 from pipeline.workspace import Workspace
 
@@ -75,6 +75,8 @@ def _table(rows: Sequence[RunWithChanges], splits: Sequence[str]) -> Table:
         left_out.add("pipeline")
     if len(named := {cell["split"] for cell in cells} - {""}) == 1:
         left_out.add("split")
+    if not any(cell["trials"] for cell in cells):
+        left_out.add("trials")
     columns = [column for column in _COLUMNS if column not in left_out]
     table = Table(header_style="bold")
     if "split" in left_out and named:
@@ -95,7 +97,7 @@ def _table(rows: Sequence[RunWithChanges], splits: Sequence[str]) -> Table:
 _CHANGES = "changed since the run before"
 _COLUMNS = (
     "run", "pipeline", "started", "duration", "state", "data", _CHANGES,
-    "split", "pixel accuracy", "mean IoU", "blessed", "version",
+    "trials", "split", "pixel accuracy", "mean IoU", "blessed", "version",
 )  # fmt: skip
 _ONLY_WIDE = frozenset({"started", "duration", "data", "split", "pixel accuracy", "blessed"})
 _HEADINGS = {_CHANGES: "changed since\nthe run before", "pixel accuracy": "pixel\naccuracy"}
@@ -112,9 +114,23 @@ def _cells(row: RunWithChanges, split: str) -> dict[str, str]:
         "state": mark_status(row.status),
         "data": short(row.data_fingerprint),
         _CHANGES: escape(format_changes(row.changes)),
+        "trials": _name_trials(row.tuning),
         "split": escape(split) if row.metrics else "",
         "pixel accuracy": format_share(metrics.pixel_accuracy),
         "mean IoU": format_share(metrics.mean_iou),
         "blessed": {True: "yes", False: "no", None: ""}[row.blessed],
         "version": str(row.pushed_version or ""),
     }
+
+
+def _name_trials(tuning: TuningSummary | None) -> str:
+    """Returns ``3, best 0.6123``, and how many failed."""
+    if tuning is None:
+        return ""
+    failed = tuning.trials - tuning.completed
+    parts = [
+        str(tuning.trials),
+        f"{failed} failed" if failed else "",
+        f"best {format_share(tuning.best_score)}",
+    ]
+    return ", ".join(part for part in parts if part)

@@ -30,6 +30,7 @@ from pipeline.history.run_documents import (
     RunWithChanges,
     ShowDocument,
     SplitResult,
+    TuningDocument,
 )
 from pipeline.store_address import find_store
 from pipeline.workspace import Workspace
@@ -93,6 +94,8 @@ def _parts(document: ShowDocument) -> Iterator[RenderableType]:
         yield f"[red]error{where}[/]: " + escape("\n".join([*lines[:_ERROR_LINES], *more]))
     yield from _list_changes(run)
     yield _component_table(document.components)
+    if document.tuning is not None:
+        yield _trial_table(document.tuning)
     if document.evaluation is not None:
         yield from _draw_evaluation(document.evaluation)
     yield from _draw_checks(document)
@@ -120,6 +123,30 @@ def _component_table(components: Sequence[ComponentDocument]) -> Table:
         seconds = "" if one.seconds is None else f"{one.seconds:.1f}"
         table.add_row(escape(one.id), mark_status(one.state), seconds, escape(one.reused_from or ""))
     return table
+
+
+def _trial_table(tuning: TuningDocument) -> Table:
+    """Returns a row a trial, best first; a column a key that was searched over."""
+    keys = sorted({key for trial in tuning.trials for key in trial.values})
+    table = Table(header_style="bold", title=f"trials ({tuning.algorithm})", title_justify="left")
+    table.add_column("trial")
+    for heading in (name_metric(tuning.objective), "epochs", "seconds"):
+        table.add_column(heading, justify="right")
+    for key in keys:
+        table.add_column(escape(key), overflow="fold")
+    for trial in sorted(tuning.trials, key=lambda trial: -(trial.score or 0.0)):
+        mark = " [green]best[/]" if trial.id == tuning.best else ""
+        cells = [format_share(trial.score, "[red]failed[/]"), *map(_or_empty, (trial.epochs, trial.seconds))]
+        values = [escape(format_value(trial.values.get(key, ""), 40)) for key in keys]
+        table.add_row(escape(trial.id) + mark, *cells, *values)
+    failed = {trial.message for trial in tuning.trials if trial.message}
+    if failed:
+        table.caption, table.caption_justify = escape("\n".join(sorted(failed))), "left"
+    return table
+
+
+def _or_empty(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def _draw_evaluation(evaluation: EvaluationDocument) -> Iterator[RenderableType]:

@@ -72,6 +72,8 @@ class RunRecord:
     environment_fingerprint: str | None = None
     """Names the description of what the run ran on."""
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tuning: dict[str, Any] | None = None
+    """How many trials the Tuner made, and the best one's score; None without a Tuner."""
     error: str | None = None
     configuration: dict[str, Any] = field(default_factory=dict, repr=False)
     """The whole of it; not part of ``to_json``."""

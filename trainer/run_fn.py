@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from data.config import AugmentConfig, DataConfig, TransformConfig
 from data.errors import RefusedError
@@ -11,7 +12,8 @@ from data.read_transformed import count_examples, find_files
 from trainer.checkpoints import name_training
 from trainer.config import TrainerConfig
 from trainer.export import export_model
-from trainer.fn_args import FnArgs
+from trainer.fn_args import FnArgs, Records
+from trainer.search_space import merge_values
 from trainer.train import TrainingJob, train
 
 
@@ -37,22 +39,49 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def make_job(fn_args: FnArgs) -> TrainingJob:
-    """Reads the configuration that the pipeline handed over."""
+    """Reads the configuration that the pipeline handed over, with the Tuner's best values in it."""
     custom_config = fn_args.custom_config
-    sections = json.loads(custom_config["config"])
+    sections = read_sections(fn_args)
+    records = find_records(fn_args)
+    name = name_training(sections, custom_config["code_fingerprint"], [*records.train, *records.val])
+    folder = f"{custom_config['checkpoint_root'].rstrip('/')}/{name}"
+    return build_job(sections, records, folder, fn_args.model_run_dir)
+
+
+def read_sections(fn_args: FnArgs) -> dict[str, Any]:
+    """Returns the sections of the configuration as JSON values, a Tuner's best values merged into them."""
+    sections = json.loads(fn_args.custom_config["config"])
     sections = {name: sections.get(name) for name in ("data", "transform", "augment", "trainer")}
-    train_files = find_files(fn_args.train_files)
-    val_files = _find_examples(fn_args.eval_files)
-    name = name_training(sections, custom_config["code_fingerprint"], [*train_files, *val_files])
+    best = getattr(fn_args, "hyperparameters", None)
+    return merge_values(sections, best["values"]) if best else sections
+
+
+def find_records(fn_args: FnArgs) -> Records:
+    """Returns the files of Transform's examples.
+
+    Raises:
+        RefusedError: there are none to train on.
+    """
+    return Records(find_files(fn_args.train_files), _find_examples(fn_args.eval_files))
+
+
+def build_job(
+    sections: Mapping[str, Any], records: Records, checkpoint_dir: str, log_dir: str
+) -> TrainingJob:
+    """Returns the training that sections of the configuration describe.
+
+    Raises:
+        ValidationError: values that do not go together.
+    """
     return TrainingJob(
         data=DataConfig.model_validate(sections["data"]),
         transform=TransformConfig.model_validate(sections["transform"]),
         augment=AugmentConfig.model_validate(sections["augment"]) if sections["augment"] else None,
         trainer=TrainerConfig.model_validate(sections["trainer"]),
-        train_patterns=tuple(train_files),
-        val_patterns=tuple(val_files),
-        checkpoint_dir=f"{custom_config['checkpoint_root'].rstrip('/')}/{name}",
-        log_dir=fn_args.model_run_dir,
+        train_patterns=tuple(records.train),
+        val_patterns=tuple(records.val),
+        checkpoint_dir=checkpoint_dir,
+        log_dir=log_dir,
     )
 
 

@@ -69,6 +69,11 @@ def check_places(config: PipelineConfig) -> None:
         raise RefusedError(problems)
 
 
+def list_steps(config: PipelineConfig) -> tuple[str, ...]:
+    """Returns the steps of a configuration's pipeline, in their order."""
+    return tuple(node for node in NODES if node != "Tuner" or config.tuner is not None)
+
+
 def _find_problems(config: PipelineConfig) -> Iterator[Problem]:
     kubeflow = config.kubeflow
     if config.data.root.startswith(SAMPLE_SCHEME):
@@ -80,7 +85,8 @@ def _find_problems(config: PipelineConfig) -> Iterator[Problem]:
     yield from _check(*find_serving_root(config), kubeflow, _READ_SERVED, lasting=True)
     yield from _check_endpoint(config)
     if not _is_below(kubeflow.checkpoint_root, "/tmp"):
-        yield from _check("kubeflow.checkpoint_root", kubeflow.checkpoint_root, kubeflow, ("Trainer",))
+        training = ("Trainer",) if config.tuner is None else ("Tuner", "Trainer")
+        yield from _check("kubeflow.checkpoint_root", kubeflow.checkpoint_root, kubeflow, training)
         if kubeflow.checkpoint_root.startswith("s3://"):
             what = f"is {kubeflow.checkpoint_root}, which TensorFlow does not open"
             remedy = "Name a folder below a volume with a claim, or gs://"
@@ -89,7 +95,9 @@ def _find_problems(config: PipelineConfig) -> Iterator[Problem]:
         yield from _check("kubeflow.gate_reports", kubeflow.gate_reports, kubeflow, ("DataGate",))
     if config.metadata.store is not None:
         address = parse_address(config.metadata.store, "metadata.store")
-        if address.path is not None and not _is_mounted(str(address.path), kubeflow, NODES, True):
+        if address.path is not None and not _is_mounted(
+            str(address.path), kubeflow, list_steps(config), True
+        ):
             what = f"is {address.path}, a file of this machine, which no pod can see"
             remedy = "Name a server: mysql://, postgresql:// or grpc://"
             yield Problem("metadata.store", what, remedy, "config_bad_value")
@@ -99,7 +107,9 @@ def _check_endpoint(config: PipelineConfig) -> Iterator[Problem]:
     """Refuses an S3 API of this machine, unless every step is told of another one."""
     endpoint = config.storage.s3_endpoint_url
     variable = S3_ENDPOINT_VARIABLES[0]
-    if endpoint is None or all(variable in config.kubeflow.step(node).environment for node in NODES):
+    if endpoint is None or all(
+        variable in config.kubeflow.step(node).environment for node in list_steps(config)
+    ):
         return
     if (urlsplit(endpoint).hostname or "") in _THIS_MACHINE:
         remedy = f"Name the server as pods reach it, here or in kubeflow.defaults.environment.{variable}"

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from data.errors import Problem, RefusedError
 from data.replace_file import replace_file
 from pipeline import console
-from pipeline.cluster.check_places import check_places
+from pipeline.cluster.check_places import check_places, list_steps
 from pipeline.cluster.compile_documents import CompileDocument, LintDocument, ParameterDocument
-from pipeline.cluster.config import NODES
 from pipeline.cluster.load_messages import load_pipeline_messages
 from pipeline.config import PipelineConfig, load_config, preset_path
 from pipeline.lean_imports import lean_imports
@@ -122,7 +121,7 @@ def _describe(config: PipelineConfig, compiled: CompiledPipeline, out: Path, dig
         sha256=digest,
         image=config.kubeflow.image,
         pipeline_root=config.kubeflow.pipeline_root,
-        steps=NODES,
+        steps=list_steps(config),
         parameters=tuple(ParameterDocument(**vars(one)) for one in compiled.parameters),
         notes=tuple(_write_notes(config)),
     )

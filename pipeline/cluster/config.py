@@ -18,6 +18,7 @@ NODES = (
     "ExampleValidator",
     "DataGate",
     "Transform",
+    "Tuner",
     "Trainer",
     "BaselineModel",
     "Evaluator",
@@ -25,7 +26,7 @@ NODES = (
     "Pusher",
     "RunReport",
 )
-"""The steps, in their order: keys of ``kubeflow.components``."""
+"""The steps, in their order: keys of ``kubeflow.components``. Only the section ``tuner`` makes a Tuner."""
 
 NEVER_CACHED = frozenset({"DatasetSnapshot", "DataGate", "BaselineModel", "Pusher", "RunReport"})
 """Steps that look at the world (the data set, what is served), and the last one, which ends the record."""

@@ -95,7 +95,7 @@ def add_parameters(spec: Spec, parameters: Iterable[RuntimeParameter]) -> None:
             "isOptional": True,
             "description": f"{parameter.description} ({parameter.key})",
         }
-        for node in parameter.readers:
+        for node in (node for node in parameter.readers if node in tasks):
             component = spec["components"][node].setdefault("inputDefinitions", {})
             component.setdefault("parameters", {})[parameter.name] = {"parameterType": parameter.type}
             inputs = tasks[node].setdefault("inputs", {}).setdefault("parameters", {})

@@ -14,7 +14,7 @@ ParameterType = Literal["NUMBER_INTEGER", "NUMBER_DOUBLE", "STRING"]
 
 _READERS = {
     "data": ("DatasetSnapshot", "SegmentationExampleGen", "RunReport"),
-    "trainer": ("Trainer", "RunReport"),
+    "trainer": ("Tuner", "Trainer", "RunReport"),
     "evaluation": ("Evaluator", "RunReport"),
     "data_gate": ("DataGate", "RunReport"),
 }
@@ -57,7 +57,7 @@ class RuntimeParameter:
 
     @property
     def readers(self) -> tuple[str, ...]:
-        """The steps that it goes to."""
+        """The steps that it goes to, where the pipeline has them."""
         return _READERS[self.key.partition(".")[0]]
 
     @property

@@ -8,16 +8,21 @@ RunReport adds its page.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tfx import types
+
 from data.errors import RefusedError
 from pipeline.cluster.record_step import ArtifactDict
+from pipeline.history.read_files import TRIALS_FILE
+from pipeline.history.read_tuning import summarise_trials
 
 _MAX_ERROR_CHARACTERS = 10_000
 _PUSHED_KEY, _REPORT_KEY = "pushed_model", "report"
 _BLESSING_KEYS = ("model_blessing", "blessing")
+_TRIALS_KEY = "tuner_results"
 _VERDICT_FILE, _REPORT_FILE = "verdict.json", "index.html"
 
 
@@ -56,6 +61,8 @@ def summarise_success(
         "data_fingerprint": verdict.get("data_fingerprint"),
         "code_fingerprint": verdict.get("code_fingerprint"),
     }
+    if trials := _read_json(inputs.get(_TRIALS_KEY, ()), TRIALS_FILE):
+        summary["tuning"] = summarise_trials(trials)
     if report := next(iter(recorded.get(_REPORT_KEY, ())), None):
         summary["report_uri"] = f"{report.uri.rstrip('/')}/{_REPORT_FILE}"
     if not pushed.get_int_custom_property("pushed"):
@@ -68,9 +75,13 @@ def summarise_success(
 
 
 def _read_verdict(inputs: ArtifactDict) -> Mapping[str, Any]:
-    for key in _BLESSING_KEYS:
-        for artifact in inputs.get(key, ()):
-            path = Path(artifact.uri) / _VERDICT_FILE
-            if path.exists():
-                return dict(json.loads(path.read_text(encoding="utf-8")))
+    return _read_json([one for key in _BLESSING_KEYS for one in inputs.get(key, ())], _VERDICT_FILE)
+
+
+def _read_json(artifacts: Iterable[types.Artifact], name: str) -> Mapping[str, Any]:
+    """Returns the JSON object in the first such file; empty if there is none."""
+    for artifact in artifacts:
+        path = Path(artifact.uri) / name
+        if path.exists():
+            return dict(json.loads(path.read_text(encoding="utf-8")))
     return {}

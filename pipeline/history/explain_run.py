@@ -24,6 +24,7 @@ from pipeline.history.read_executions import (
     read_properties,
 )
 from pipeline.history.read_files import TRAINING_FILE, FileReader, artifact_exists
+from pipeline.history.read_tuning import read_tuning
 from pipeline.history.run_documents import ArtifactDocument, ComponentDocument, ShowDocument
 from pipeline.tracking import RunRecord
 from pipeline.workspace import Workspace
@@ -67,6 +68,7 @@ def explain_run(
         evaluation=read_evaluation(executions, run, files),
         data_gate=read_data_gate(executions, files),
         smoke_test=read_smoke_test(executions, files),
+        tuning=read_tuning(executions, files),
         training=files.read_json(find_output(executions, "Trainer", "model_run"), TRAINING_FILE) or None,
         configuration=run.configuration,
         environment=environments.get(run.environment_fingerprint or ""),

@@ -23,6 +23,7 @@ METRICS_FILE = "metrics.json"
 GATE_FILE = "report.json"
 SMOKE_TEST_FILE = "smoke_test.json"
 TRAINING_FILE = "training.json"
+TRIALS_FILE = "trials.json"
 
 
 class FileReader:

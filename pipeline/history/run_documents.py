@@ -48,6 +48,14 @@ class Changes(Document):
     environment: bool | None = None
 
 
+class TuningSummary(Document):
+    """What came of the Tuner's trials, in short."""
+
+    trials: int
+    completed: int
+    best_score: float | None = Field(description="The objective of the best trial")
+
+
 class RunRow(Document):
     """A run in short."""
 
@@ -64,6 +72,7 @@ class RunRow(Document):
     code_fingerprint: str | None
     environment_fingerprint: str | None
     metrics: dict[str, SplitMetrics] = Field(description="By split")
+    tuning: TuningSummary | None = Field(default=None, description="Null for a run without a Tuner")
     error: str | None
 
 
@@ -168,6 +177,29 @@ class SmokeTestDocument(Document):
     reasons: tuple[str, ...]
 
 
+class TrialDocument(Document):
+    """One trial of hyper-parameters."""
+
+    id: str
+    status: Literal["completed", "failed"]
+    score: float | None
+    seconds: float | None = Field(description="Of its training")
+    epochs: int | None
+    best_epoch: int | None = Field(description="Whose weights scored")
+    values: dict[str, JsonValue] = Field(description="By key of the configuration")
+    message: str | None = Field(description="Why it failed")
+
+
+class TuningDocument(Document):
+    """What the Tuner tried."""
+
+    objective: str
+    algorithm: str
+    max_trials: int
+    best: str | None = Field(description="Id of the trial whose values the Trainer took")
+    trials: tuple[TrialDocument, ...] = Field(description="In the order in which they ran")
+
+
 class ShowDocument(Document):
     """What ``show --json`` prints."""
 
@@ -177,6 +209,7 @@ class ShowDocument(Document):
     evaluation: EvaluationDocument | None
     data_gate: DataGateDocument | None
     smoke_test: SmokeTestDocument | None
+    tuning: TuningDocument | None = Field(default=None, description="Null for a run without a Tuner")
     training: dict[str, JsonValue] | None = Field(description="The Trainer's training.json")
     configuration: dict[str, JsonValue]
     environment: dict[str, JsonValue] | None

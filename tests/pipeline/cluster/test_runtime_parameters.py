@@ -43,7 +43,7 @@ def test_they_are_sorted_and_go_to_the_steps_that_read_them(tree):
     assert [one.name for one in parameters] == sorted(one.name for one in parameters)
     readers = {one.name: one.readers for one in parameters}
     assert readers["data_root"] == ("DatasetSnapshot", "SegmentationExampleGen", "RunReport")
-    assert readers["trainer_epochs"] == ("Trainer", "RunReport")
+    assert readers["trainer_epochs"] == ("Tuner", "Trainer", "RunReport")
 
 
 def test_placeholders_are_those_of_the_launcher(tree):
