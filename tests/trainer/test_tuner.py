@@ -113,9 +113,9 @@ def test_a_search_that_was_stopped_goes_on_with_the_trial_that_stopped(trainings
 
 
 def test_bayesian_search_repeats_itself(trainings, search):
-    settings = {"algorithm": "bayesian", "max_trials": 6}
+    settings = {"algorithm": "bayesian", "max_trials": 4}
     assert search(**settings).records == search(**settings).records
-    assert len(trainings.jobs) == 6
+    assert len(trainings.jobs) == 4
 
 
 def test_a_failed_trial_is_recorded_and_not_chosen(trainings, search):
