@@ -18,6 +18,7 @@ from data.config import Colour, FrozenModel
 from data.errors import Problem, RefusedError
 from data.object_store import StoreError
 from data.open_files import is_safe_below
+from trainer.inference_config import InferenceConfig
 
 MANIFEST_FILE = "manifest.json"
 STATISTICS_FILE = "statistics/FeatureStats.pb"
@@ -60,6 +61,8 @@ class Manifest(FrozenModel):
     """When it was pushed: ISO 8601, UTC."""
     classes: tuple[ManifestClass, ...] = Field(min_length=1)
     ignore_id: int = Field(ge=0, le=255)
+    inference: InferenceConfig = InferenceConfig()
+    """Flips, scales and windows that are built into the model."""
     metrics: dict[str, ManifestMetrics]
     """By split."""
     data_fingerprint: str

@@ -24,6 +24,8 @@ from components.manifest import (
 from components.version_store import StagedVersion, VersionStore, open_versions
 from data.classes import ClassTable
 from data.errors import RefusedError
+from trainer.inference_config import InferenceConfig
+from trainer.inference_file import read_inference
 
 _STACK = (
     "tensorflow",
@@ -80,7 +82,7 @@ def push_version(
     Raises:
         OSError: the disk is full, the store cannot be reached, or the like; no version is left behind.
     """
-    fingerprint = fingerprint_model(model_dir)
+    fingerprint, inference = fingerprint_model(model_dir), read_inference(model_dir)
     store = open_versions(serving_root)
     store.remove_stale()
     if served := _served_already(serving_root, fingerprint):  # Before copying.
@@ -91,7 +93,10 @@ def push_version(
             staged.copy_file(statistics_file, STATISTICS_FILE)
         files = staged.hash_files()
         return _place(
-            serving_root, store, staged, lambda version: _write_manifest(version, fingerprint, files, facts)
+            serving_root,
+            store,
+            staged,
+            lambda version: _write_manifest(version, fingerprint, inference, files, facts),
         )
 
 
@@ -129,7 +134,11 @@ def _place(
 
 
 def _write_manifest(
-    version: int, model_fingerprint: str, files: Mapping[str, str], facts: ModelFacts
+    version: int,
+    model_fingerprint: str,
+    inference: InferenceConfig,
+    files: Mapping[str, str],
+    facts: ModelFacts,
 ) -> Manifest:
     verdict = facts.verdict
     return Manifest(
@@ -141,6 +150,7 @@ def _write_manifest(
             ManifestClass(id=c.id, name=c.name, colour=c.colour) for c in facts.class_table.classes
         ),
         ignore_id=facts.class_table.ignore_id,
+        inference=inference,
         metrics={split: ManifestMetrics(**metrics) for split, metrics in verdict.get("metrics", {}).items()},
         data_fingerprint=verdict.get("data_fingerprint") or "",
         code_fingerprint=facts.code_fingerprint,

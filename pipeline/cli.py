@@ -303,6 +303,22 @@ def predict(
             "pixels of the working size."
         ),
     ] = "auto",
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip/--no-flip", help="Average with the mirrored image. Else as the model has it."),
+    ] = None,
+    scales: Annotated[
+        str | None,
+        typer.Option(help="Average over scales of the image, e.g. 0.75,1,1.25. Else as the model has it."),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEIGHTxWIDTH",
+            help="Overlapping windows, which see large images at their own size; or off. Else as the model "
+            "has it.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace outputs that are there already.")] = False,
     workspace: WorkspaceOption = Path("workspace"),
     as_json: JsonOption = False,
@@ -311,10 +327,12 @@ def predict(
 
     Exit status: 0 all done, 1 some images could not be predicted (the others were), 2 refused.
     """
+    from pipeline.choose_inference import InferenceOptions
     from pipeline.predict_command import PredictQuery, print_predictions
     from pipeline.workspace import Workspace
 
-    query = PredictQuery(model, tuple(images), out, colours, overlay, tile, force)
+    inference = InferenceOptions(flip, scales, window)
+    query = PredictQuery(model, tuple(images), out, colours, overlay, tile, force, inference)
     raise typer.Exit(print_predictions(Workspace(workspace), query, as_json))
 
 

@@ -26,6 +26,7 @@ from pipeline.cluster.config import KubeflowConfig
 from pipeline.explain_config import explain_error
 from pipeline.store_address import parse_address, redact
 from trainer.config import TrainerConfig
+from trainer.inference_config import InferenceConfig
 from trainer.search_space import find_problems
 from trainer.tuner_config import TunerConfig
 
@@ -61,6 +62,7 @@ class PipelineConfig(FrozenModel):
     transform: TransformConfig
     augment: AugmentConfig = AugmentConfig()
     trainer: TrainerConfig = TrainerConfig()
+    inference: InferenceConfig = InferenceConfig()
     tuner: TunerConfig | None = None
     """Searches for hyper-parameters before the training; without it, training takes those of ``trainer``."""
     data_gate: DataGateConfig = DataGateConfig()

@@ -224,7 +224,7 @@ class _ModelNodes:
             eval_args=trainer_pb2.EvalArgs(splits=[dataset.training_splits[-1]]),
             hyperparameters=best,
             custom_config={
-                "config": _sections(config, "data", "transform", "augment", "trainer"),
+                "config": _sections(config, "data", "transform", "augment", "trainer", "inference"),
                 "code_fingerprint": training_code,
                 "validate": "val" in dataset.training_splits,
                 "checkpoint_root": str(places.checkpoints(config.name)),

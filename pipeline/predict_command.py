@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,22 @@ from rich.table import Table
 from data import progress
 from data.errors import Problem, RefusedError
 from pipeline import console
+from pipeline.choose_inference import InferenceOptions, choose_inference
 from pipeline.find_served import ServedModel, find_served
 from pipeline.format_answers import format_seconds
 from pipeline.plan_predictions import LINES_FILE, PredictionPlan, plan_predictions
-from pipeline.prediction_documents import PredictDocument, PredictedImage, PredictedModel
+from pipeline.prediction_documents import (
+    PredictDocument,
+    PredictedImage,
+    PredictedInference,
+    PredictedModel,
+)
 from pipeline.workspace import Workspace
 from pipeline.write_predictions import write_below
 
 if TYPE_CHECKING:
+    from pipeline.predict_images import OutputOptions
+    from trainer.inference_config import InferenceConfig
     from trainer.predict import Predictor
 
 EXIT_SOME_FAILED = 1
@@ -41,6 +49,7 @@ class PredictQuery:
     overlay: bool = False
     tile: str = "auto"
     force: bool = False
+    inference: InferenceOptions = field(default_factory=InferenceOptions)
 
 
 def print_predictions(workspace: Workspace, query: PredictQuery, as_json: bool) -> int:
@@ -51,18 +60,20 @@ def print_predictions(workspace: Workspace, query: PredictQuery, as_json: bool) 
     """
     tile_px = read_tile(query.tile)
     model = find_served(workspace, query.model)
+    inference = choose_inference(model.manifest.inference, query.inference)
+    _refuse_tiles(tile_px, inference)
     plan = plan_predictions(query.images, query.out, query.force)
     _make_folder(query.out)
     with tempfile.TemporaryDirectory() as logs, console.quiet(Path(logs, "predict.log"), verbose=False):
         console.install_reporter()
-        document, interrupted = _predict(model, plan, query, tile_px)
+        document, interrupted = _predict(model, plan, query, tile_px, inference)
     for note in document.notes:
         console.messages.print(f"note: {note}", markup=False, soft_wrap=True)
     _print_failures(document)
     if as_json:
         print(document.model_dump_json())
     else:
-        _print_summary(document, len(plan.images))
+        _print_summary(document, len(plan.images), inference)
     if interrupted:
         return EXIT_INTERRUPTED
     return EXIT_SOME_FAILED if document.failed else 0
@@ -92,18 +103,29 @@ def _make_folder(out: Path) -> None:
 
 
 def _predict(
-    model: ServedModel, plan: PredictionPlan, query: PredictQuery, tile_px: int | str
+    model: ServedModel,
+    plan: PredictionPlan,
+    query: PredictQuery,
+    tile_px: int | str,
+    inference: InferenceConfig,
 ) -> tuple[PredictDocument, bool]:
     """Predicts all images; returns the document, and whether the user stopped it."""
+    from pipeline.predict_images import OutputOptions
+
     started = time.monotonic()
     with progress.current().stage(f"loading {model.label}"):
         predictor = _load(model)
     notes = list(plan.notes)
-    side = _choose_tile(predictor, model, tile_px, notes)
+    if inference != predictor.inference and not predictor.can_average:
+        what = "was exported by an earlier release and knows no flips, scales or windows"
+        remedy = "Train and push it again, or leave out --flip, --scales and --window"
+        raise RefusedError([Problem(model.label, what, remedy, "bad_option")])
+    side = _choose_tile(predictor, model, tile_px, notes) if inference.is_plain() else None
     done: list[PredictedImage] = []
     interrupted = False
     try:
-        _predict_all(predictor, model, plan, query, side, done)
+        options = OutputOptions(query.out, query.colours, query.overlay, side, inference)
+        _predict_all(predictor, model, plan, options, done)
     except KeyboardInterrupt:
         interrupted = True
         notes.append(f"interrupted: {len(done)} of {len(plan.images)} images were done")
@@ -121,6 +143,7 @@ def _predict(
         ),
         out=str(query.out),
         lines=str(lines),
+        inference=PredictedInference(**inference.model_dump()),
         predicted=sum(one.error is None for one in done),
         failed=sum(one.error is not None for one in done),
         seconds=round(time.monotonic() - started, 3),
@@ -138,6 +161,14 @@ def _load(model: ServedModel) -> Predictor:
         what = f"cannot be loaded by TensorFlow ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
         remedy = "Push the model again"
         raise RefusedError([Problem(str(model.folder), what, remedy, "damaged_model")]) from error
+
+
+def _refuse_tiles(tile_px: int | str, inference: InferenceConfig) -> None:
+    """Refuses tiles where there is more than one pass: they give the answer of one."""
+    if isinstance(tile_px, int) and not inference.is_plain():
+        what = f"does not go with {inference.describe()}"
+        remedy = "Leave it out, and bound memory by --window; or add --no-flip --scales 1 --window off"
+        raise RefusedError([Problem(f"--tile {tile_px}", what, remedy, "bad_option")])
 
 
 def _choose_tile(
@@ -159,13 +190,11 @@ def _predict_all(
     predictor: Predictor,
     model: ServedModel,
     plan: PredictionPlan,
-    query: PredictQuery,
-    tile_px: int | None,
+    options: OutputOptions,
     done: list[PredictedImage],
 ) -> None:
-    from pipeline.predict_images import OutputOptions, predict_images
+    from pipeline.predict_images import predict_images
 
-    options = OutputOptions(query.out, query.colours, query.overlay, tile_px)
     classes = model.manifest.class_table()
     with progress.current().stage("predict", total=len(plan.images)) as stage:
         for predicted in predict_images(predictor, plan.images, classes, options):
@@ -190,7 +219,7 @@ def _print_failures(document: PredictDocument) -> None:
         console.messages.print(f"... and {more} more; {document.lines} has all", markup=False, soft_wrap=True)
 
 
-def _print_summary(document: PredictDocument, planned: int) -> None:
+def _print_summary(document: PredictDocument, planned: int, inference: InferenceConfig) -> None:
     good = [one for one in document.predictions if one.shares is not None]
     if good:
         console.answers.print(_share_table(good))
@@ -198,6 +227,7 @@ def _print_summary(document: PredictDocument, planned: int) -> None:
     seconds = format_seconds(document.seconds)
     for line in (
         f"{document.predicted} of {planned} images predicted by {label} in {seconds}",
+        f"inference: {inference.describe()}",
         f"masks: {document.out}",
         f"a line an image: {document.lines}",
     ):

@@ -20,6 +20,7 @@ from data.open_image import IMAGE_FORMATS, MAX_PIXELS, UnreadableImageError, ope
 from pipeline.plan_predictions import PlannedImage
 from pipeline.prediction_documents import PredictedImage
 from pipeline.write_predictions import encode_colours, encode_overlay, measure_shares, read_ids, write_below
+from trainer.inference_config import InferenceConfig
 from trainer.predict import Prediction, PredictionError, Predictor
 
 _BATCH_PIXELS = 8_000_000
@@ -38,12 +39,14 @@ class OutputOptions:
         colours: masks have the classes' colours instead of their ids.
         overlay: write overlays too.
         tile_px: side of the tiles, None for images in one piece.
+        inference: flips, scales and windows, None for the model's own. Tiles have none of them.
     """
 
     out: Path
     colours: bool = False
     overlay: bool = False
     tile_px: int | None = None
+    inference: InferenceConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def predict_images(
     limit = 1 if options.tile_px else predictor.batch_limit()
     for batch in _work_ahead(_group(map(_read, images), limit)):
         started = time.monotonic()
-        answers = _predict_batch(predictor, batch, options.tile_px)
+        answers = _predict_batch(predictor, batch, options)
         seconds = (time.monotonic() - started) / len(batch)
         for read, answer in zip(batch, answers, strict=True):
             yield _finish(read, answer, classes, options, seconds + read.seconds)
@@ -128,25 +131,25 @@ def _work_ahead(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def _predict_batch(
-    predictor: Predictor, batch: Sequence[_Read], tile_px: int | None
+    predictor: Predictor, batch: Sequence[_Read], options: OutputOptions
 ) -> list[Prediction | str]:
     """Returns the prediction of each image, or what is wrong with it."""
     good = [read for read in batch if read.error is None]
     try:
-        predicted = iter(_predict(predictor, [read.content for read in good], tile_px))
+        predicted = iter(_predict(predictor, [read.content for read in good], options))
         return [read.error or next(predicted) for read in batch]
     except PredictionError as error:
         if len(good) > 1:
             # The others are fine: each by itself.
-            return [_predict_batch(predictor, [read], tile_px)[0] for read in batch]
+            return [_predict_batch(predictor, [read], options)[0] for read in batch]
         what = _explain(good[0].content) or f"the model does not take it: {error}"
         return [read.error or what for read in batch]
 
 
-def _predict(predictor: Predictor, images: Sequence[bytes], tile_px: int | None) -> list[Prediction]:
-    if tile_px is not None:
-        return [predictor.predict_by_tiles(image, tile_px) for image in images]
-    return predictor.predict(images) if images else []
+def _predict(predictor: Predictor, images: Sequence[bytes], options: OutputOptions) -> list[Prediction]:
+    if options.tile_px is not None:
+        return [predictor.predict_by_tiles(image, options.tile_px) for image in images]
+    return predictor.predict(images, options.inference) if images else []
 
 
 def _finish(

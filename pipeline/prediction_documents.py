@@ -17,6 +17,19 @@ class PredictedModel(Document):
     model_fingerprint: str
 
 
+class PredictedInference(Document):
+    """Flips, scales and windows whose answers were averaged: the configuration's ``inference``."""
+
+    flip_horizontal: bool
+    flip_vertical: bool
+    scales: tuple[float, ...]
+    window_height_px: int | None = Field(description="Null where images went through in one piece")
+    window_width_px: int | None
+    window_overlap: float
+    window_weighting: str = Field(description="gaussian or uniform")
+    window_resolution: str = Field(description="native or working")
+
+
 class PredictedImage(Document):
     """One image; also a line of predictions.jsonl. What could not be predicted has an error and nulls."""
 
@@ -40,6 +53,7 @@ class PredictDocument(Document):
     model: PredictedModel
     out: str
     lines: str = Field(description="Path of predictions.jsonl")
+    inference: PredictedInference
     predicted: int
     failed: int
     seconds: float

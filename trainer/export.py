@@ -5,6 +5,9 @@ Preprocessing is not the Transform graph but the functions that the Transform gr
 writes PNGs to be decoded again; serving has images only. What the graph adds are the train split's
 statistics: the channel mean pads, mean and standard deviation normalise inside the network.
 
+Flips, scales and windows (``trainer.inference_config``) are part of the graph: evaluation, gates and servers
+ask the same signatures, and so get the same answers. ``serve_with_options`` takes them as inputs.
+
 The export is float32 at any training precision: weights are float32 anyway, and a model is served on
 other hardware than it was trained on.
 """
@@ -22,14 +25,25 @@ from data.config import DataConfig, TransformConfig
 from data.decode_image import decode_image, decode_mask_png
 from data.read_transformed import DatasetStatistics
 from data.resize_example import content_size, letterbox_image, restore_rows
+from trainer.average_variants import SETTING_SPECS, InferenceSettings, average_variants, make_settings
 from trainer.build_model import build_model
 from trainer.classify import BAND_SCORES, classify
 from trainer.count_pixels import count_pixels
+from trainer.inference_config import InferenceConfig
+from trainer.inference_file import INFERENCE_FILE
 from trainer.model_config import ModelConfig
 from trainer.prepare_images import TOTAL_STRIDE_PX
 from trainer.receptive_field import measure_reach_px
+from trainer.sliding_window import slide_windows
 
 _SIZE = tf.TensorSpec([2], tf.int32)
+_PIXELS = (tf.TensorSpec([None, None], tf.uint8), tf.TensorSpec([None, None], tf.float32))
+"""Class ids and their probabilities."""
+_ENCODED = (tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32))
+"""A PNG of class ids, and their mean probability."""
+_LEAST_PROBABILITY = 1e-37
+"""Its logarithm is a number still."""
+_ONE_PASS = InferenceConfig()
 
 
 class ServedModel(tf.Module):
@@ -41,6 +55,7 @@ class ServedModel(tf.Module):
         data: the ignore id and the images' bit depth.
         transform: the working size.
         channel_mean: float [3], 0 to 255: what letterboxed images are padded with.
+        inference: flips, scales and windows.
     """
 
     def __init__(
@@ -50,6 +65,7 @@ class ServedModel(tf.Module):
         data: DataConfig,
         transform: TransformConfig,
         channel_mean: Any,
+        inference: InferenceConfig = _ONE_PASS,
     ) -> None:
         super().__init__(name="served_model")
         # The variables are what is saved, under names that ``read_weights`` finds them by. The Keras object
@@ -61,12 +77,17 @@ class ServedModel(tf.Module):
         self._predict = _compile(lambda images: network(images, training=False), images)
         self._predict_encoded = _compile(self._prepare_and_predict, strings)
         self._serve_encoded = _compile(self._predict_and_encode, strings)
+        self._classify_image = _compile(
+            self._average, tf.TensorSpec(images.shape[1:], tf.float32), *SETTING_SPECS
+        )
+        self._serve_averaged = _compile(self._average_and_encode, strings, *SETTING_SPECS)
         self._num_classes = num_classes
         self._data = data.model_copy()
         self._height_px, self._width_px = transform.height_px, transform.width_px
         self._fill = tf.constant(channel_mean, tf.float32)
         longest_side_px = max(transform.height_px, transform.width_px)
         self._reach_px = int(min(measure_reach_px(network), longest_side_px))
+        self._settings = None if inference.is_plain() else make_settings(inference)
 
     def serve_images(self, image_bytes: Any) -> dict[str, Any]:
         """Segments encoded images of any sizes.
@@ -79,7 +100,28 @@ class ServedModel(tf.Module):
             ``mean_confidence``: float32 [batch], the mean over the pixels of the probability of the
             predicted class.
         """
+        if self._settings is not None:
+            return self.serve_with_options(image_bytes, *self._settings)
         masks, confidences = self._serve_encoded(image_bytes)
+        return {"mask_png_bytes": masks, "mean_confidence": confidences}
+
+    def serve_with_options(
+        self,
+        image_bytes: Any,
+        variants: Any,
+        window_px: Any,
+        window_overlap: Any,
+        window_is_gaussian: Any,
+        window_is_native: Any,
+    ) -> dict[str, Any]:
+        """Segments encoded images as ``serve_images`` does, by other flips, scales and windows.
+
+        Args:
+            image_bytes: string [batch], PNG or JPEG.
+            variants: and the rest: see ``InferenceSettings``.
+        """
+        settings = (variants, window_px, window_overlap, window_is_gaussian, window_is_native)
+        masks, confidences = self._serve_averaged(image_bytes, *settings)
         return {"mask_png_bytes": masks, "mean_confidence": confidences}
 
     def serve_tensor(self, image_tensor: Any) -> dict[str, Any]:
@@ -92,19 +134,20 @@ class ServedModel(tf.Module):
             ``class_ids``: uint8 [batch, height, width]; ``confidence``: float32 [batch, height, width], the
             probability of the predicted class.
         """
+        images = tf.cast(image_tensor, tf.float32)
+        if self._settings is not None:
+            class_ids, confidence = _map_one_by_one(self._classify_as_built, images, _PIXELS)
+            return {"class_ids": class_ids, "confidence": confidence}
         frames = tf.map_fn(
             self._letterbox,
-            tf.cast(image_tensor, tf.float32),
+            images,
             fn_output_signature=tf.TensorSpec([self._height_px, self._width_px, 3], tf.float32),
         )
         size = tf.shape(image_tensor)[1:3]
         class_ids, confidence = tf.map_fn(
             lambda logits: self._classify(logits, size),
             self._predict_frames(frames),
-            fn_output_signature=(
-                tf.TensorSpec([None, None], tf.uint8),
-                tf.TensorSpec([None, None], tf.float32),
-            ),
+            fn_output_signature=_PIXELS,
         )
         return {"class_ids": class_ids, "confidence": confidence}
 
@@ -124,12 +167,13 @@ class ServedModel(tf.Module):
         """
         keys = (features.IMAGE_ENCODED, features.MASK_ENCODED)
         parsed = tf.io.parse_example(examples, {key: tf.io.FixedLenFeature([], tf.string) for key in keys})
-        logits, _ = self._predict_encoded(parsed[features.IMAGE_ENCODED])
-        matrices = tf.map_fn(
-            self._count_mask,
-            (logits, parsed[features.MASK_ENCODED]),
-            fn_output_signature=tf.TensorSpec([self._num_classes, self._num_classes], tf.int64),
-        )
+        images, masks = (parsed[key] for key in keys)
+        matrix = tf.TensorSpec([self._num_classes, self._num_classes], tf.int64)
+        if self._settings is not None:
+            matrices = _map_one_by_one(self._classify_and_count, (images, masks), matrix)
+        else:
+            logits, _ = self._predict_encoded(images)
+            matrices = tf.map_fn(self._count_mask, (logits, masks), fn_output_signature=matrix)
         return {"confusion_matrix": matrices}
 
     def prepare_images(self, image_bytes: Any) -> dict[str, Any]:
@@ -170,9 +214,9 @@ class ServedModel(tf.Module):
         """Returns the traced functions by the names of their signatures."""
         strings = tf.TensorSpec([None], tf.string)
 
-        def trace(method: Any, name: str, spec: tf.TensorSpec) -> Any:
+        def trace(method: Any, name: str, spec: tf.TensorSpec, *others: tf.TensorSpec) -> Any:
             spec = tf.TensorSpec(spec.shape, spec.dtype, name=name)
-            return _compile(method, spec).get_concrete_function()
+            return _compile(method, spec, *others).get_concrete_function()
 
         return {
             "serving_default": trace(self.serve_images, "image_bytes", strings),
@@ -181,18 +225,70 @@ class ServedModel(tf.Module):
             ),
             "serve_examples": trace(self.serve_examples, "examples", strings),
             "evaluate": trace(self.evaluate, "examples", strings),
+            "serve_with_options": trace(self.serve_with_options, "image_bytes", strings, *SETTING_SPECS),
             "prepare_images": trace(self.prepare_images, "image_bytes", strings),
             "predict_tiles": trace(
                 self.predict_tiles, "tiles", tf.TensorSpec([None, None, None, 3], tf.float32)
             ),
         }
 
+    def _average(self, image: Any, *options: Any) -> tuple[Any, Any]:
+        """Returns class ids uint8 [height, width] and their probabilities float32, at the image's own size.
+
+        Args:
+            image: float32 [height, width, 3].
+            options: the fields of ``InferenceSettings``.
+        """
+        settings, size = InferenceSettings(*options), tf.shape(image)[:2]
+
+        def slide(pixels: Any, finish: Callable[[Any], Any]) -> Any:
+            return slide_windows(
+                lambda piece: average_variants(self._predict, piece, settings.variants, self._num_classes),
+                pixels,
+                settings.window_px,
+                settings.window_overlap,
+                settings.window_is_gaussian,
+                self._num_classes,
+                finish,
+            )
+
+        def classify_own_size() -> tuple[Any, Any]:
+            class_ids, probability = slide(image, lambda band: classify(_to_logits(band)))
+            return class_ids, probability
+
+        def classify_frame() -> tuple[Any, Any]:
+            (logits,) = slide(self._letterbox(image), lambda band: [_to_logits(band)])
+            shape = [self._height_px, self._width_px, self._num_classes]
+            return self._classify(tf.ensure_shape(logits, shape), size)
+
+        would_shrink = tf.reduce_any(size > [self._height_px, self._width_px])
+        return tf.cond(settings.window_is_native & would_shrink, classify_own_size, classify_frame)
+
+    def _classify_as_built(self, image: Any) -> tuple[Any, Any]:
+        class_ids, probability = self._classify_image(image, *(self._settings or ()))
+        return class_ids, probability
+
+    def _classify_and_count(self, image_and_mask: tuple[Any, Any]) -> Any:
+        image, mask = image_and_mask
+        class_ids, _ = self._classify_as_built(decode_image(image, self._data.bit_depth))
+        return self._count(decode_mask_png(mask), class_ids)
+
+    def _average_and_encode(self, image_bytes: Any, *options: Any) -> tuple[Any, Any]:
+        """Returns PNGs of class ids, string [batch], and mean confidences, float32 [batch]."""
+
+        def encode(encoded: Any) -> tuple[Any, Any]:
+            image = decode_image(encoded, self._data.bit_depth)
+            class_ids, probability = self._classify_image(image, *options)
+            return tf.io.encode_png(class_ids[..., tf.newaxis]), tf.reduce_mean(probability)
+
+        return _map_one_by_one(encode, image_bytes, _ENCODED)
+
     def _predict_and_encode(self, image_bytes: Any) -> tuple[Any, Any]:
         """Returns PNGs of class ids, string [batch], and mean confidences, float32 [batch]."""
         return tf.map_fn(
             self._encode_mask,
             self._predict_encoded(image_bytes),
-            fn_output_signature=(tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)),
+            fn_output_signature=_ENCODED,
         )
 
     def _prepare_and_predict(self, image_bytes: Any) -> tuple[Any, Any]:
@@ -219,8 +315,7 @@ class ServedModel(tf.Module):
 
     def _classify(self, logits: Any, size: Any) -> tuple[Any, Any]:
         """Returns class ids uint8 [height, width] and their probabilities float32, at the given size."""
-        pixels = (tf.TensorSpec([None, None], tf.uint8), tf.TensorSpec([None, None], tf.float32))
-        class_ids, probability = self._map_bands(logits, size, lambda band, _: classify(band), pixels)
+        class_ids, probability = self._map_bands(logits, size, lambda band, _: classify(band), _PIXELS)
         return _join_bands(class_ids, size), _join_bands(probability, size)
 
     def _encode_mask(self, logits_and_size: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -244,10 +339,12 @@ class ServedModel(tf.Module):
             lambda band, _: tf.cast(tf.argmax(band, axis=-1), tf.uint8),
             tf.TensorSpec([None, None], tf.uint8),
         )
-        prediction = _join_bands(prediction, tf.shape(mask))
-        return count_pixels(
-            mask[tf.newaxis], prediction[tf.newaxis], self._num_classes, self._data.ignore_id
-        )[0]
+        return self._count(mask, _join_bands(prediction, tf.shape(mask)))
+
+    def _count(self, mask: Any, class_ids: Any) -> Any:
+        """Returns the confusion matrix of one image, int64 [classes, classes]."""
+        ignore_id = self._data.ignore_id
+        return count_pixels(mask[tf.newaxis], class_ids[tf.newaxis], self._num_classes, ignore_id)[0]
 
     def _map_bands(self, logits: Any, size: Any, function: Callable[[Any, Any], Any], specs: Any) -> Any:
         """Applies a function to bands of logits at an image's own size, one band after the other.
@@ -277,9 +374,19 @@ def _join_bands(bands: Any, size: Any) -> Any:
     return tf.reshape(bands, [-1, size[1]])[: size[0]]
 
 
-def _compile(function: Any, spec: tf.TensorSpec) -> Any:
-    """Compiles a function of one tensor. No Python control flow depends on tensors: nothing to convert."""
-    return tf.function(function, input_signature=[spec], autograph=False)
+def _to_logits(probabilities: Any) -> Any:
+    """Returns logits whose softmax these probabilities are."""
+    return tf.math.log(tf.maximum(probabilities, _LEAST_PROBABILITY))
+
+
+def _map_one_by_one(function: Any, elements: Any, specs: Any) -> Any:
+    """Maps a function over images of which only one shall be held at a time."""
+    return tf.map_fn(function, elements, fn_output_signature=specs, parallel_iterations=1)
+
+
+def _compile(function: Any, *specs: tf.TensorSpec) -> Any:
+    """Compiles a function of tensors. No Python control flow depends on tensors: nothing to convert."""
+    return tf.function(function, input_signature=specs, autograph=False)
 
 
 def export_model(
@@ -289,6 +396,7 @@ def export_model(
     transform: TransformConfig,
     statistics: DatasetStatistics,
     folder: str,
+    inference: InferenceConfig = _ONE_PASS,
 ) -> None:
     """Exports a trained network as a SavedModel, which appears whole or not at all.
 
@@ -299,14 +407,19 @@ def export_model(
         transform: the working size.
         statistics: of the train split, as the network was built with.
         folder: is made; anything there is replaced.
+        inference: flips, scales and windows of every signature; also written beside the graph.
     """
     mean, std = statistics.channel_mean.tolist(), statistics.channel_std.tolist()
     network = build_model(config, len(data.classes), mean, std, "float32")
     network.set_weights(trained.get_weights())
-    served = ServedModel(network, len(data.classes), data, transform, mean)
+    served = ServedModel(network, len(data.classes), data, transform, mean, inference)
     unfinished = f"{folder.rstrip('/')}.unfinished"
     for path in (unfinished, folder):
         if tf.io.gfile.exists(path):
             tf.io.gfile.rmtree(path)
     tf.saved_model.save(served, unfinished, signatures=served.signatures())
+    described = f"{unfinished}/{INFERENCE_FILE}"
+    tf.io.gfile.makedirs(described.rpartition("/")[0])
+    with tf.io.gfile.GFile(described, "w") as file:
+        file.write(inference.model_dump_json())
     tf.io.gfile.rename(unfinished, folder)

@@ -12,7 +12,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from data.resize_example import resize_window
+from trainer.average_variants import make_settings
 from trainer.classify import BAND_SCORES, classify
+from trainer.inference_config import InferenceConfig
+from trainer.inference_file import read_inference
 
 # What the networks hold at once for a pixel of the frame: features of VGG16's first block, in bytes; and
 # for each of its scores (the last deconvolution unrolls 4 of them a pixel and writes one; all are floats).
@@ -24,6 +27,7 @@ _SMALLEST_TILE_PX = 128
 _MAX_BATCH = 8
 
 TILE_SIGNATURES = ("prepare_images", "predict_tiles")
+_OPTIONS_SIGNATURE = "serve_with_options"
 
 
 class PredictionError(Exception):
@@ -51,12 +55,16 @@ class Predictor:
 
     Attributes:
         can_tile: whether it has the signatures that tiles need; models of earlier releases have not.
+        can_average: likewise, for other flips, scales and windows than were built in.
+        inference: flips, scales and windows that were built in.
     """
 
     def __init__(self, model_dir: str) -> None:
         self._model = tf.saved_model.load(model_dir)
         self._signatures = self._model.signatures
         self.can_tile = all(name in self._signatures for name in TILE_SIGNATURES)
+        self.can_average = _OPTIONS_SIGNATURE in self._signatures
+        self.inference = read_inference(model_dir)
 
     def batch_limit(self) -> int:
         """Returns how many images may go through the network at once."""
@@ -77,24 +85,34 @@ class Predictor:
         side = math.isqrt(_TILE_BYTES // _bytes_per_pixel(classes))
         return max(_SMALLEST_TILE_PX, side - around)
 
-    def predict(self, images: Sequence[bytes]) -> list[Prediction]:
-        """Predicts encoded images of any sizes by ``serving_default``.
+    def predict(self, images: Sequence[bytes], inference: InferenceConfig | None = None) -> list[Prediction]:
+        """Predicts encoded images of any sizes, as ``serving_default`` does.
+
+        Args:
+            images: PNG or JPEG.
+            inference: flips, scales and windows; None for those that were built in. Others need
+                ``can_average``.
 
         Raises:
             PredictionError: the model refuses one of them.
         """
+        encoded = tf.constant(list(images), tf.string)
         try:
-            answer = self._signatures["serving_default"](image_bytes=tf.constant(list(images), tf.string))
+            if inference is None or inference == self.inference:
+                answer = self._signatures["serving_default"](image_bytes=encoded)
+            else:
+                options = make_settings(inference)._asdict()
+                answer = self._signatures[_OPTIONS_SIGNATURE](image_bytes=encoded, **options)
         except tf.errors.OpError as error:
             raise _explain(error) from error
         masks, confidences = answer["mask_png_bytes"].numpy(), answer["mean_confidence"].numpy()
         return [Prediction(mask, float(value)) for mask, value in zip(masks, confidences, strict=True)]
 
     def predict_by_tiles(self, image: bytes, tile_px: int) -> Prediction:
-        """Predicts an encoded image; its frame goes through the network tile by tile.
+        """Predicts an encoded image in one pass; its frame goes through the network tile by tile.
 
-        The answer is that of ``predict`` but for rounding: tiles come with all the surroundings that the
-        network looks at, and nothing that depends on a tile's edge is used.
+        The answer is that of ``predict`` in one pass but for rounding: tiles come with all the surroundings
+        that the network looks at, and nothing that depends on a tile's edge is used.
 
         Args:
             image: PNG or JPEG.

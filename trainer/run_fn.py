@@ -13,6 +13,7 @@ from trainer.checkpoints import name_training
 from trainer.config import TrainerConfig
 from trainer.export import export_model
 from trainer.fn_args import FnArgs, Records
+from trainer.inference_config import InferenceConfig
 from trainer.search_space import merge_values
 from trainer.train import TrainingJob, train
 
@@ -33,6 +34,7 @@ def run_fn(fn_args: FnArgs) -> None:
         job.transform,
         result.statistics,
         fn_args.serving_model_dir,
+        _read_inference(fn_args),
     )
     # Not sooner: an export that fails must not cost the training.
     result.checkpoints.remove()
@@ -83,6 +85,11 @@ def build_job(
         checkpoint_dir=checkpoint_dir,
         log_dir=log_dir,
     )
+
+
+def _read_inference(fn_args: FnArgs) -> InferenceConfig:
+    """Returns what to build into the export. It is no part of the training, nor of its checkpoints' name."""
+    return InferenceConfig.model_validate(json.loads(fn_args.custom_config["config"]).get("inference") or {})
 
 
 def _find_examples(patterns: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.report.facts import RunFacts
 from components.report.format_values import DASH, NARROW_SPACE, defined, format_count, format_number
+from trainer.inference_config import InferenceConfig
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def describe_model(facts: RunFacts) -> tuple[tuple[str, str], ...]:
     memory = defined(training.get("peak_memory_bytes"))
     rows = (
         ("Network", _describe_network(facts.configuration)),
+        ("Inference", _describe_inference(facts.configuration)),
         ("Parameters", format_count(defined(training.get("parameters")))),
         ("Precision", _describe_precision(training.get("precision"))),
         ("Devices", _describe_devices(training.get("devices"))),
@@ -80,6 +82,12 @@ def _describe_network(configuration: Mapping[str, Any]) -> str:
     if name and "height_px" in size and "width_px" in size:
         name += f", working size {size['height_px']} \N{MULTIPLICATION SIGN} {size['width_px']} px"
     return name
+
+
+def _describe_inference(configuration: Mapping[str, Any]) -> str:
+    section = configuration.get("inference")
+    inference = InferenceConfig.model_validate(section) if section else InferenceConfig()
+    return "" if inference.is_plain() else inference.describe()
 
 
 def _describe_precision(precision: Any) -> str:

@@ -21,6 +21,21 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory, small: Any) -> Any:
     """A Model artifact with a small FCN for a working size that fits no image."""
+    return export(tmp_path_factory.mktemp("exported"), small)
+
+
+@pytest.fixture(scope="module")
+def averaging(tmp_path_factory: pytest.TempPathFactory, small: Any) -> Any:
+    """The same with flips, scales and windows."""
+    from trainer.inference_config import InferenceConfig
+
+    inference = InferenceConfig(
+        flip_horizontal=True, scales=(0.75, 1.25), window_height_px=32, window_width_px=32
+    )
+    return export(tmp_path_factory.mktemp("averaging"), small, inference)
+
+
+def export(folder: Path, small: Any, *inference: Any) -> Any:
     import keras
     from tfx.types import standard_artifacts
 
@@ -34,7 +49,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory, small: Any) -> Any:
     mean, std = [120.0, 127.0, 127.0], [70.0, 74.0, 74.0]
     classes = tuple(ClassConfig(id=i, name=name) for i, name in enumerate(small.CLASS_NAMES))
     config = ModelConfig(width=8)
-    folder = tmp_path_factory.mktemp("exported")
     statistics = DatasetStatistics(np.array(mean), np.array(std), np.ones(4), np.ones(4), 1)
     export_model(
         build_model(config, len(classes), mean, std),
@@ -43,6 +57,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, small: Any) -> Any:
         TransformConfig(height_px=32, width_px=48),
         statistics,
         str(folder / "Format-Serving"),
+        *inference,
     )
     model = standard_artifacts.Model()
     model.uri = str(folder)
@@ -76,8 +91,14 @@ def test_it_passes_the_smoke_test(
     assert blessing.get_int_custom_property("blessed") == 1
 
 
+@pytest.mark.parametrize("name", ["exported", "averaging"])
 def test_its_metrics_are_those_of_its_served_masks(
-    exported: Any, write_examples: Callable[..., Any], scenes: Any, small: Any, tmp_path: Path
+    name: str,
+    request: pytest.FixtureRequest,
+    write_examples: Callable[..., Any],
+    scenes: Any,
+    small: Any,
+    tmp_path: Path,
 ) -> None:
     import tensorflow as tf
     from google.protobuf import json_format
@@ -86,6 +107,7 @@ def test_its_metrics_are_those_of_its_served_masks(
     from components.build_eval_config import build_eval_config
     from components.evaluator import Executor
 
+    exported = request.getfixturevalue(name)
     config = EvaluationConfig(gates=GatesConfig(floors={"mean_iou": 0.0}, max_drop={}))
     evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     evaluation.uri, blessing.uri = str(tmp_path / "evaluation"), str(tmp_path / "blessing")

@@ -209,6 +209,51 @@ def test_tiles_are_an_option(predict: Callable[..., Any], photos: Path, tile: st
     assert line["tile_px"] == (32 if tile == "32" else None)
 
 
+def test_flips_scales_and_windows_are_options(
+    predict: Callable[..., Any], photos: Path, workspace: Path
+) -> None:
+    import tensorflow as tf
+
+    from trainer.average_variants import make_settings
+    from trainer.inference_config import InferenceConfig
+
+    asked = ("--flip", "--scales", "0.75,1", "--window", "32x48", "--json")
+    result = predict(photos / "2.png", "--out", "out", *asked)
+    assert result.exit_code == 0, result.output
+    inference = InferenceConfig(
+        flip_horizontal=True, scales=(0.75, 1.0), window_height_px=32, window_width_px=48
+    )
+    assert json.loads(result.stdout)["inference"] == inference.model_dump(mode="json")
+    answer = load_model(workspace / "serving/boxes/1").signatures["serve_with_options"](
+        image_bytes=tf.constant([(photos / "2.png").read_bytes()]), **make_settings(inference)._asdict()
+    )
+    expected = np.asarray(Image.open(io.BytesIO(answer["mask_png_bytes"].numpy()[0])))
+    np.testing.assert_array_equal(read(Path("out/2.png")), expected)
+    assert (ask(workspace, photos / "2.png")[0] != expected).mean() > 0.01
+    assert json.loads((workspace / "serving/boxes/1/manifest.json").read_text())["inference"] == (
+        InferenceConfig().model_dump(mode="json")
+    )
+
+
+def test_tiles_of_more_than_one_pass_are_refused_before_anything_is_written(
+    predict: Callable[..., Any], photos: Path
+) -> None:
+    result = predict(photos, "--out", "out", "--tile", "32", "--flip")
+    assert isinstance(result.exception, RefusedError) and not Path("out").exists()
+    assert "--tile 32: does not go with horizontal flip. Leave it out" in str(result.exception)
+
+
+def test_a_model_of_an_earlier_release_knows_no_flips(
+    predict: Callable[..., Any], photos: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        predict_command._load(find_served(Workspace(workspace), "boxes")), "can_average", False
+    )
+    result = predict(photos / "1.png", "--out", "out", "--flip")
+    assert isinstance(result.exception, RefusedError)
+    assert "boxes/1: was exported by an earlier release and knows no flips" in str(result.exception)
+
+
 def test_a_second_call_overwrites_only_when_told(predict: Callable[..., Any], photos: Path) -> None:
     assert predict(photos / "1.png", "--out", "out").exit_code == 0
     Path("out/1.png").write_bytes(b"mine")

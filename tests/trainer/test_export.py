@@ -144,6 +144,17 @@ def test_signatures_have_the_agreed_names_types_and_shapes(signatures: Mapping[s
             {"examples": ("string", [None])},
             {"confusion_matrix": ("int64", [None, CLASSES, CLASSES])},
         ),
+        "serve_with_options": (
+            {
+                "image_bytes": ("string", [None]),
+                "variants": ("float32", [None, 3]),
+                "window_px": ("int32", [2]),
+                "window_overlap": ("float32", []),
+                "window_is_gaussian": ("bool", []),
+                "window_is_native": ("bool", []),
+            },
+            {"mask_png_bytes": ("string", [None]), "mean_confidence": ("float32", [None])},
+        ),
         "prepare_images": (
             {"image_bytes": ("string", [None])},
             {

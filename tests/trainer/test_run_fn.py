@@ -16,6 +16,8 @@ import tensorflow as tf
 from data.errors import RefusedError
 from trainer import run_fn as run_fn_module
 from trainer.checkpoints import name_training
+from trainer.inference_config import InferenceConfig
+from trainer.inference_file import read_inference
 from trainer.run_fn import make_job, run_fn
 from trainer.train import TrainingJob
 
@@ -37,6 +39,7 @@ def arguments(make_job: Callable[..., TrainingJob], tmp_path: Path) -> Arguments
         "transform": job.transform.model_dump(mode="json"),
         "augment": None,
         "trainer": job.trainer.model_dump(mode="json"),
+        "inference": {"flip_horizontal": True},
     }
     return Arguments(
         train_files=list(job.train_patterns),
@@ -56,7 +59,9 @@ def test_trains_exports_and_cleans_up(arguments: Arguments, tmp_path: Path) -> N
     run_fn(arguments)
     loaded = tf.saved_model.load(arguments.serving_model_dir)
     served = {"serving_default", "image_tensor", "serve_examples"}
-    assert set(loaded.signatures) == served | {"evaluate", "prepare_images", "predict_tiles"}
+    further = {"evaluate", "serve_with_options", "prepare_images", "predict_tiles"}
+    assert set(loaded.signatures) == served | further
+    assert read_inference(arguments.serving_model_dir) == InferenceConfig(flip_horizontal=True)
     written = {path.name for path in Path(arguments.model_run_dir).iterdir()}
     assert {"history.jsonl", "training.json"} <= written
     assert not any(name.endswith(".unfinished") for name in written)
