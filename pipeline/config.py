@@ -84,8 +84,8 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
     """Reads a YAML file, applies ``key.sub=value`` overrides and validates the result.
 
     Args:
-        path: the YAML file. A relative ``data.root`` or ``push.root`` is taken from the file's folder; with
-            a preset, from the current folder.
+        path: the YAML file. A relative ``data.root``, ``push.root`` or ``trainer.model.weights`` is taken
+            from the file's folder; with a preset, from the current folder.
         overrides: ``a.b=c`` each; the value is read as YAML.
 
     Raises:
@@ -104,6 +104,10 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
     if push_root and "://" not in push_root:
         absolute = str((folder / push_root).resolve())
         config = config.model_copy(update={"push": PushConfig(root=absolute)})
+    weights = config.trainer.model.weights_path
+    if weights and "://" not in weights:
+        model = config.trainer.model.model_copy(update={"weights": str((folder / weights).resolve())})
+        config = config.model_copy(update={"trainer": config.trainer.model_copy(update={"model": model})})
     root = config.data.root
     if "://" in root or root.startswith(SAMPLE_SCHEME) or Path(root).is_absolute():
         return config

@@ -38,6 +38,7 @@ from pipeline.connect_store import describe_connection
 from pipeline.fingerprint_code import fingerprint_code
 from pipeline.store_address import find_store
 from pipeline.workspace import Workspace
+from trainer.read_weights import fingerprint_weights
 from trainer.run_fn import run_fn
 from trainer.tuner_fn import tuner_fn
 
@@ -228,6 +229,7 @@ class _ModelNodes:
                 "code_fingerprint": training_code,
                 "validate": "val" in dataset.training_splits,
                 "checkpoint_root": str(places.checkpoints(config.name)),
+                **_describe_weights(config, places),
             },
         )
         model = self.trainer.outputs["model"]
@@ -303,8 +305,26 @@ def _make_tuner(
             "tuner": config.tuner.model_dump_json(),
             "code_fingerprint": fingerprint(["data", "trainer", "components.tuner"]),
             "checkpoint_root": str(places.checkpoints(config.name)),
+            **_describe_weights(config, places),
         },
     )
+
+
+def _describe_weights(config: PipelineConfig, places: Places) -> dict[str, str]:
+    """Returns the fingerprint of the weights that training starts from, so that other ones train again.
+
+    Raises:
+        RefusedError: they are not there. On a cluster they may lie on a volume that only its steps see.
+    """
+    path = config.trainer.model.weights_path
+    if path is None:
+        return {}
+    try:
+        return {"weights_fingerprint": fingerprint_weights(path)}
+    except RefusedError:
+        if isinstance(places, Workspace):
+            raise
+        return {}
 
 
 def _sections(config: PipelineConfig, *names: str) -> str:

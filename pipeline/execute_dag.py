@@ -18,6 +18,7 @@ from pipeline.register_run import StoreHandle
 from pipeline.register_run import register_run as register_run
 from pipeline.workspace import Workspace
 from trainer.distribution import set_logical_cpus
+from trainer.load_weights import fetch_imagenet
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ def execute(config: PipelineConfig, workspace: Workspace, connection: Connection
     if isinstance(config.trainer.devices, int) and config.trainer.devices > 1:
         # TensorFlow divides the CPU only before the first operation of the process.
         set_logical_cpus(config.trainer.devices)
+    # Before anything that takes long: it may need a network.
+    fetch_imagenet(config.trainer.model)
     with hide_command_line():
         launch_nodes(compile_dag(config, workspace, run_id), connection)
 

@@ -17,6 +17,8 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.learner import Learner
+from trainer.model_config import ModelConfig
+from trainer.read_weights import fingerprint_weights
 
 _READ_BYTES = 8_000_000
 
@@ -102,7 +104,8 @@ def name_training(configuration: Mapping[str, Any], code_fingerprint: str, files
     """Names a training after everything that its result depends on.
 
     Args:
-        configuration: sections of the configuration, as JSON values.
+        configuration: sections of the configuration, as JSON values. Of weights to start from, the content
+            counts, too.
         code_fingerprint: of the project's source.
         files: of the records, by path; their content counts, not where they are.
 
@@ -111,6 +114,9 @@ def name_training(configuration: Mapping[str, Any], code_fingerprint: str, files
     """
     digest = hashlib.sha256()
     digest.update(json.dumps([configuration, code_fingerprint], sort_keys=True).encode())
+    model = configuration.get("trainer", {}).get("model")
+    if model and (weights := ModelConfig.model_validate(model).weights_path):
+        digest.update(fingerprint_weights(weights).encode())
     for file in sorted(files, key=lambda path: PurePosixPath(path).name):
         digest.update(PurePosixPath(file).name.encode())
         with tf.io.gfile.GFile(file, "rb") as stream:

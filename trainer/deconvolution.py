@@ -95,6 +95,11 @@ class Deconvolution2D(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer or BilinearKernel())
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
+    @property
+    def starts_as_interpolation(self) -> bool:
+        """Whether it upsamples bilinearly until it is trained."""
+        return isinstance(self.kernel_initializer, BilinearKernel)
+
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates the kernel [kernel, kernel, channels out, channels in]."""
         side, channels = self.kernel_size, input_shape[-1]

@@ -20,6 +20,7 @@ from trainer.build_model import build_model
 from trainer.config import TrainerConfig
 from trainer.count_pixels import count_pixels
 from trainer.distribution import sum_over_replicas
+from trainer.load_weights import FirstWeights, load_weights
 from trainer.losses.class_weights import compute_class_weights
 from trainer.losses.weighted_sum import make_loss_terms, sum_losses, weigh_batch
 from trainer.optimization import LossScale, Optimizer, WeightAverage, are_finite, make_optimizer
@@ -42,6 +43,7 @@ class Learner:
         time_share: float32 scalar, share of the time limit that has passed; 0 without a limit.
         average: of the weights, None if none is kept.
         loss_scale: None where the precision needs none.
+        first_weights: what the network started from; None for random weights.
     """
 
     strategy: tf.distribute.Strategy
@@ -51,6 +53,7 @@ class Learner:
     time_share: tf.Variable
     average: WeightAverage | None
     loss_scale: LossScale | None
+    first_weights: FirstWeights | None = None
 
     def weights(self) -> list[Any]:
         """Returns the variables that make up the trained network."""
@@ -72,7 +75,13 @@ def make_learner(
     strategy: tf.distribute.Strategy,
     precision: PrecisionChoice,
 ) -> Learner:
-    """Makes a network with random weights (from ``config.seed``) and its optimizer on the devices."""
+    """Makes a network and its optimizer on the devices.
+
+    Weights are random (from ``config.seed``), unless ``config.model.weights`` names some.
+
+    Raises:
+        RefusedError: such weights cannot be had, or do not fit.
+    """
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = build_model(
@@ -82,6 +91,7 @@ def make_learner(
             statistics.channel_std.tolist(),
             precision.policy,
         )
+        first_weights = load_weights(model, config.model)
         optimizer = make_optimizer(model, config)
         weights = [weight.value for weight in model.weights]
         average = WeightAverage(weights, config.ema_momentum) if config.ema_momentum else None
@@ -89,7 +99,7 @@ def make_learner(
     with tf.device("CPU:0"):
         step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         time_share = tf.Variable(0.0, trainable=False, name="time_share")
-    return Learner(strategy, model, optimizer, step, time_share, average, loss_scale)
+    return Learner(strategy, model, optimizer, step, time_share, average, loss_scale, first_weights)
 
 
 def make_train_function(

@@ -113,20 +113,21 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adamw": AdamW, "sgd": Moment
 def make_optimizer(model: keras.Model, config: TrainerConfig) -> Optimizer:
     """Makes the configured optimizer for the model's trainable weights, in the current strategy scope.
 
-    Weight decay spares biases, normalisation and the deconvolutions: shrinking the latter would pull
-    them away from interpolation.
+    Weight decay spares biases, normalisation, depthwise kernels and what upsamples: shrinking the latter
+    would pull it away from interpolation.
     """
-    kernels = {
-        id(layer.kernel)
-        for layer in model.layers
-        if isinstance(layer, keras.layers.Conv2D) and not isinstance(layer, Deconvolution2D)
-    }
+    kernels = {id(layer.kernel) for layer in model.layers if _is_decayed(layer)}
     return OPTIMIZERS[config.optimizer](
         [weight.value for weight in model.trainable_variables],
         [id(weight) in kernels for weight in model.trainable_variables],
         weight_decay=config.weight_decay,
         clip_norm=config.gradient_clip_norm,
     )
+
+
+def _is_decayed(layer: Any) -> bool:
+    is_deconvolution = isinstance(layer, Deconvolution2D) and not layer.starts_as_interpolation
+    return isinstance(layer, keras.layers.Conv2D) or is_deconvolution
 
 
 class LossScale(tf.Module):

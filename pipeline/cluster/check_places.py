@@ -84,6 +84,8 @@ def _find_problems(config: PipelineConfig) -> Iterator[Problem]:
         yield from _check("data.root", config.data.root, kubeflow, _READ_DATA)
     yield from _check(*find_serving_root(config), kubeflow, _READ_SERVED, lasting=True)
     yield from _check_endpoint(config)
+    if weights := config.trainer.model.weights_path:
+        yield from _check("trainer.model.weights", weights, kubeflow, ("Trainer",))
     if not _is_below(kubeflow.checkpoint_root, "/tmp"):
         training = ("Trainer",) if config.tuner is None else ("Tuner", "Trainer")
         yield from _check("kubeflow.checkpoint_root", kubeflow.checkpoint_root, kubeflow, training)

@@ -1,0 +1,158 @@
+"""Reads trained weights by name: Keras' weight files, and the SavedModels that ``trainer.export`` writes.
+
+No code that came with a file is run: of a SavedModel only the checkpoint is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from data.errors import Problem, RefusedError
+from data.open_files import is_remote, join_path, list_files, read_bytes
+
+KEY = "trainer.model.weights"
+
+_CHUNK_BYTES = 8_000_000
+_CHECKPOINT = "variables/variables"
+_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+Weights = Mapping[str, Any]
+"""Arrays by ``layer/name`` of the weight, or by ``layer/index`` where a file has no names."""
+
+
+def read_weights(path: str) -> Weights:
+    """Reads all weights of a file or of a pushed version's folder, local or in an object store.
+
+    Raises:
+        RefusedError: there is no such thing, or it cannot be read.
+    """
+    try:
+        with _on_this_machine(path, _list_parts(path)) as local:
+            return _read_keras(local) if local.is_file() else _read_saved_model(local)
+    except (OSError, KeyError, ValueError) as error:
+        raise _refuse(path, f"cannot be read ({_first_line(error)})") from error
+
+
+def fingerprint_weights(path: str) -> str:
+    """Returns the SHA-256 over the content of a weight file or of a pushed version's weights.
+
+    Raises:
+        RefusedError: there is no such thing.
+    """
+    digest = hashlib.sha256()
+    try:
+        for part in _list_parts(path):
+            whole = join_path(path, part)
+            if is_remote(whole):
+                digest.update(read_bytes(whole))
+                continue
+            with Path(whole).open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+    except OSError as error:
+        raise _refuse(path, f"cannot be read ({_first_line(error)})") from error
+    return digest.hexdigest()
+
+
+def _list_parts(path: str) -> list[str]:
+    """Returns the files that hold the weights: below a folder, or one empty name for a file itself."""
+    if path.endswith(".h5"):
+        if not is_remote(path) and not Path(path).is_file():
+            raise _refuse(path, "is not there")
+        return [""]
+    try:
+        files = list_files(path).files
+    except RefusedError as error:
+        raise _refuse(path, error.problems[0].what) from error
+    parts = sorted(name for name in files if name.startswith(_CHECKPOINT))
+    if not parts:
+        raise _refuse(path, "holds no variables/, and so no pushed version")
+    return parts
+
+
+@contextmanager
+def _on_this_machine(path: str, parts: list[str]) -> Iterator[Path]:
+    """Yields the path, or that of a copy for now if it is in an object store."""
+    if not is_remote(path):
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="weights_") as folder:
+        copy = Path(folder) / path.rstrip("/").rsplit("/", 1)[-1]
+        for part in parts:
+            target = copy / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(read_bytes(join_path(path, part)))
+        yield copy
+
+
+def _read_keras(path: Path) -> Weights:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        if "layer_names" in file.attrs:
+            return _read_legacy(file)
+        found: dict[str, Any] = {}
+
+        def visit(_: str, entry: Any) -> None:
+            # Keras writes the layer's name beside its variables, which are numbered.
+            if isinstance(entry, h5py.Group) and "name" in entry.attrs:
+                found.update({f"{entry.attrs['name']}/{name}": _read_array(entry, name) for name in entry})
+
+        file.visititems(visit)
+        return found
+
+
+def _read_legacy(file: Any) -> Weights:
+    """Reads the format of Keras 2, which keras.applications' own files have."""
+    found = {}
+    for layer in (_decode(name) for name in file.attrs["layer_names"]):
+        for index, name in enumerate(file[layer].attrs["weight_names"]):
+            found[f"{layer}/{index}"] = _read_array(file, f"{layer}/{_decode(name)}")
+    return found
+
+
+def _read_array(group: Any, name: str) -> Any:
+    """Returns an array that lies in the file itself; HDF5 can also point to other files of the machine."""
+    import h5py
+
+    entry = group[name]
+    is_own = entry.file.filename == group.file.filename
+    if not (is_own and isinstance(entry, h5py.Dataset)) or entry.external or entry.is_virtual:
+        raise ValueError(f"{name} is no array of its own")
+    return entry[()]
+
+
+def _read_saved_model(folder: Path) -> Weights:
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(folder / _CHECKPOINT))
+    found = {}
+    for key in reader.get_variable_to_shape_map():
+        if key.startswith("weights/") and key.endswith(_SUFFIX):
+            # As TensorFlow escapes it.
+            path = key.removeprefix("weights/").removesuffix(_SUFFIX).replace(".S", "/").replace("..", ".")
+            found[path] = reader.get_tensor(key)
+    if not found or any(path.isdigit() for path in found):
+        raise ValueError("an earlier release wrote it, without the names of its weights")
+    return found
+
+
+def _decode(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _refuse(path: str, what: str) -> RefusedError:
+    remedy = (
+        "Name a Keras .weights.h5 file or the folder of a pushed version (workspace/serving/NAME/VERSION), "
+        "or set weights: none"
+    )
+    return RefusedError([Problem(KEY, f"is {path}, which {what}", remedy, "unreadable_weights")])
