@@ -144,6 +144,7 @@ def _training_sections(proposal: Proposal) -> Iterator[str]:
 
 def _gate_sections(proposal: Proposal) -> Iterator[str]:
     settings = proposal.settings
+    yield "# Averages over flips, scales and windows: inference: {flip_horizontal: true, scales: [1.0, 1.25]}"
     yield "data_gate:"
     yield _commented(
         f"  max_void_share: {settings.max_void_share:g}", "stops a run when an image is void to more"
