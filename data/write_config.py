@@ -122,8 +122,8 @@ def _training_sections(proposal: Proposal) -> Iterator[str]:
     yield ""
     yield "trainer:"
     yield "  model:"
-    yield _commented("    backbone: small", "small suits a CPU; vgg16 is the paper's, for a GPU")
-    yield _commented("    head: fcn8s", "fcn32s, fcn16s, fcn8s, fcn4s: ever finer")
+    yield _commented("    backbone: small", "small suits a CPU; vgg16, resnet50 and others a GPU")
+    yield _commented("    head: fcn8s", "fcn32s, fcn16s, fcn8s, fcn4s: ever finer; unet, segnet")
     yield _commented(f"  batch_size: {settings.batch_size}", "over all devices")
     yield f"  epochs: {settings.epochs}"
     yield _commented(
