@@ -74,7 +74,7 @@ class ServedModel(tf.Module):
         strings = tf.TensorSpec([None], tf.string)
         images = tf.TensorSpec([None, None, None, 3], tf.float32)
         # Traced once each, and called by every signature: tracing is most of an export's time.
-        self._predict = _compile(lambda images: network(images, training=False), images)
+        self._predict = _compile(lambda images: _predict_any_number(network, images), images)
         self._predict_encoded = _compile(self._prepare_and_predict, strings)
         self._serve_encoded = _compile(self._predict_and_encode, strings)
         self._classify_image = _compile(
@@ -367,6 +367,13 @@ class ServedModel(tf.Module):
 
         starts = tf.range(0, size[0], rows)
         return tf.map_fn(apply, starts, fn_output_signature=specs, parallel_iterations=1)
+
+
+def _predict_any_number(network: keras.Model, images: Any) -> Any:
+    """Returns logits of [batch, height, width, 3]. oneDNN's kernels fail on a batch of none: it gets one."""
+    count = tf.shape(images)[0]
+    filled = tf.pad(images, [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]])
+    return network(filled, training=False)[:count]
 
 
 def _join_bands(bands: Any, size: Any) -> Any:
