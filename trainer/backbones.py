@@ -40,8 +40,9 @@ def build_small_encoder(
     """
     features: dict[int, Any] = {}
     pools: list[Pool] = []
+    filters: tuple[int, ...] = (width // 2,)
     x = convolve_normalized(prepared.output, width // 2, "stem", policy, stride=2)
-    features[2], filters = x, (width // 2,)
+    features[2] = x
     for stage, stride in enumerate((4, 8, 16, 32)):
         channels, name = width * min(2**stage, 4), f"stride{stride}"
         if pooled:

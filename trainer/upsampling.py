@@ -30,7 +30,7 @@ class IdentityKernel(keras.initializers.Initializer):
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Returns the kernel: 1 in the middle of the channel diagonal."""
         kernel = np.zeros(shape)
-        kernel[shape[0] // 2, shape[1] // 2] = np.eye(*shape[2:])
+        kernel[shape[0] // 2, shape[1] // 2] = np.eye(shape[2], shape[3])
         return keras.ops.convert_to_tensor(kernel, dtype=dtype or "float32")
 
 
@@ -88,7 +88,7 @@ class _Upsampling2D(keras.layers.Layer):
     def _interpolate(self) -> Any:
         raise NotImplementedError
 
-    def _add_kernel(self, channels: int, filters: int) -> Any:
+    def _add_kernel(self, channels: int | None, filters: int | None) -> Any:
         return self.add_weight(
             name="kernel",
             shape=(KERNEL_SIZE, KERNEL_SIZE, channels, filters),
