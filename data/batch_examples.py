@@ -62,7 +62,7 @@ def make_dataset(
         repeat: whether the batches never end.
         seed: order and augmentation come from it.
         start_step: number of the first batch, for a training that goes on: the batches before it are
-            left out at next to no cost.
+            left out at next to no cost, but for those of the same epoch where data are read anew.
         cache_in_memory_bytes: decoded examples are kept in memory if all of them fit in so much. Larger
             data sets are read, and decoded, anew each epoch and shuffled in a buffer.
 
@@ -88,6 +88,10 @@ def make_dataset(
             )
         return {"image": images, "mask": masks}
 
+    if not repeat:
+        stored = stored.apply(
+            tf.data.experimental.assert_cardinality(-(-statistics.example_count // batch_size))
+        )
     options = tf.data.Options()
     options.deterministic = True
     # There is nothing to share out by file: every worker makes its part of each global batch.
@@ -173,15 +177,18 @@ def _load(records: _Records) -> Pixels:
 
 def _stream_from_files(records: _Records, order: _Order) -> tf.data.Dataset:
     """Returns a dataset of (step, images, masks) as stored, read anew each epoch."""
-    serialized = open_records(records.files, parallel_reads=2 if order.shuffle else None)
-    if order.shuffle:
-        file_bytes = sum(tf.io.gfile.stat(file).length for file in records.files)
-        buffered = max(1, min(records.count, records.count * _SHUFFLE_BUFFER_BYTES // max(1, file_bytes)))
-        serialized = serialized.shuffle(buffered, seed=order.seed, reshuffle_each_iteration=True)
-    if order.repeat:
-        serialized = serialized.repeat()
-    serialized = serialized.skip(order.start_step * order.batch_size)
-    decoded = serialized.map(records.decode, num_parallel_calls=tf.data.AUTOTUNE)
+    file_bytes = sum(tf.io.gfile.stat(file).length for file in records.files)
+    buffered = max(1, min(records.count, records.count * _SHUFFLE_BUFFER_BYTES // max(1, file_bytes)))
+
+    def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        serialized = open_records(records.files, parallel_reads=2 if order.shuffle else None)
+        return _shuffle(serialized, buffered, order.seed, epoch) if order.shuffle else serialized
+
+    start = order.start_step * order.batch_size
+    end = np.iinfo(np.int64).max if order.repeat else 1
+    # Whole epochs are left out without being read.
+    serialized = tf.data.Dataset.range(start // records.count, end).flat_map(read_epoch)
+    decoded = serialized.skip(start % records.count).map(records.decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     def fill_up(step: tf.Tensor, batch: Pixels) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         real = tf.shape(batch[1])[0]
@@ -192,6 +199,24 @@ def _stream_from_files(records: _Records, order: _Order) -> tf.data.Dataset:
 
     batches = decoded.batch(order.batch_size, drop_remainder=order.repeat)
     return batches.enumerate(order.start_step).map(fill_up)
+
+
+def _shuffle(serialized: tf.data.Dataset, buffered: int, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
+    """Shuffles one epoch's string scalars in a buffer; the order follows from the seed and the epoch.
+
+    ``Dataset.shuffle`` takes tensors for seeds, but fails on them where TensorFlow's global seed is 0.
+    """
+    shuffled = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(serialized),
+        buffer_size=buffered,
+        seed=seed,
+        # Two zeros would mean any seed.
+        seed2=epoch + 1,
+        output_types=[tf.string],
+        output_shapes=[tf.TensorShape([])],
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(shuffled, tf.TensorSpec([], tf.string))
 
 
 def _blank(batch: Pixels, is_real: tf.Tensor, ignore_id: int) -> Pixels:
