@@ -2,7 +2,8 @@
 
 TFX gives every execution a folder of its own. What is kept here lies in a folder named after what is
 trained (configuration, code, records), so that a retry finds it. A checkpoint appears whole: TensorFlow's
-CheckpointManager writes it first and names it current last.
+CheckpointManager writes it first and names it current last. The best weights are files of their own, and
+which of them counts stands in that checkpoint: however a training is killed, the two belong together.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ class TrainingRecord(tf.train.experimental.PythonState):
         history: one entry an epoch, as in ``history.jsonl``.
         best_epoch: whose weights are the best so far, None before the first validation.
         best_score: its mean IoU on the validation split.
+        best_step: steps done by then; the best weights' file has its name from it.
+        part_steps: steps of the epoch that is not done yet.
+        part_loss: sum of their losses.
+        part_seconds: time that they took.
+        validation_seconds: what the last validation took, None before the first.
     """
 
     epochs: int = 0
@@ -40,6 +46,11 @@ class TrainingRecord(tf.train.experimental.PythonState):
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int | None = None
     best_score: float | None = None
+    best_step: int | None = None
+    part_steps: int = 0
+    part_loss: float = 0.0
+    part_seconds: float = 0.0
+    validation_seconds: float | None = None
 
     # Checkpoints keep trackables in sets; two records are never the same one.
     __hash__ = object.__hash__
@@ -65,18 +76,23 @@ class Checkpoints:
 
     def __init__(self, folder: str, learner: Learner, record: TrainingRecord) -> None:
         self._folder = folder
+        self._learner, self._record = learner, record
         last = tf.train.Checkpoint(record=record, **learner.trackables())
-        best = tf.train.Checkpoint(weights=learner.weights())
-        self._last = _manage(last, folder, "last")
-        self._best = _manage(best, folder, "best")
+        self._last = tf.train.CheckpointManager(last, f"{folder}/last", max_to_keep=1)
+        self._best = tf.train.Checkpoint(weights=learner.weights())
+        self._noted_best: int | None = None
 
     def save_last(self) -> None:
         """Saves everything that the training needs to go on from here."""
         self._last.save()
+        self._noted_best = self._record.best_step
+        self._remove_worse()
 
     def save_best(self) -> None:
-        """Saves the weights as they are as the best so far."""
-        self._best.save()
+        """Saves the weights as they are as the best so far; they count from the next ``save_last`` on."""
+        self._record.best_step = int(self._learner.step)
+        self._best.write(self._best_path())
+        self._remove_worse()
 
     def restore_last(self) -> bool:
         """Goes on where the last attempt stopped; returns whether there was one."""
@@ -84,20 +100,38 @@ class Checkpoints:
         if path is None:
             return False
         self._last.checkpoint.restore(path).assert_consumed()
+        self._noted_best = self._record.best_step
         return True
 
     def restore_best(self) -> bool:
         """Gives the network its best weights; returns whether there are any."""
-        path = self._best.latest_checkpoint
-        if path is None:
+        if self._record.best_step is None:
             return False
-        self._best.checkpoint.restore(path).assert_consumed()
+        self._best.read(self._best_path()).assert_consumed()
         return True
 
     def remove(self) -> None:
         """Deletes everything: the training is done and its model exported."""
         if tf.io.gfile.exists(self._folder):
             tf.io.gfile.rmtree(self._folder)
+
+    def _best_path(self) -> str:
+        return f"{self._folder}/best/{_name_best(self._record.best_step)}"
+
+    def _remove_worse(self) -> None:
+        """Removes weights that count neither now nor after a kill, and what a kill left half written."""
+        kept = {_name_best(self._record.best_step), _name_best(self._noted_best)}
+        for path in tf.io.gfile.glob(f"{self._folder}/best/*"):
+            if path.rpartition("/")[2].partition(".")[0] in kept:
+                continue
+            if tf.io.gfile.isdir(path):
+                tf.io.gfile.rmtree(path)
+            else:
+                tf.io.gfile.remove(path)
+
+
+def _name_best(step: int | None) -> str:
+    return f"step-{step}"
 
 
 def name_training(configuration: Mapping[str, Any], code_fingerprint: str, files: Sequence[str]) -> str:
@@ -123,7 +157,3 @@ def name_training(configuration: Mapping[str, Any], code_fingerprint: str, files
             while chunk := stream.read(_READ_BYTES):
                 digest.update(chunk)
     return digest.hexdigest()[:32]
-
-
-def _manage(checkpoint: tf.train.Checkpoint, folder: str, name: str) -> tf.train.CheckpointManager:
-    return tf.train.CheckpointManager(checkpoint, f"{folder}/{name}", max_to_keep=1)

@@ -20,6 +20,8 @@ class TrainerConfig(FrozenModel):
     model: ModelConfig = ModelConfig()
     batch_size: int = Field(16, ge=1, le=65536)
     """Global batch size, divided among the devices."""
+    accumulate_steps: int = Field(1, ge=1, le=1024)
+    """Batches whose gradients make up one step: as one batch of so many times the size, in less memory."""
     epochs: int = Field(30, ge=1)
     max_minutes: float | None = Field(None, gt=0)
     """Training ends after so many minutes; the learning-rate schedule is fitted to it."""
@@ -27,7 +29,11 @@ class TrainerConfig(FrozenModel):
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     warmup_share: float = Field(0.05, ge=0, lt=1)
-    """Share of the steps over which the learning rate rises; cosine decay follows."""
+    """Share of the steps over which the learning rate rises; the schedule follows."""
+    schedule: Literal["cosine", "polynomial"] = "cosine"
+    """How the learning rate falls to 0."""
+    polynomial_power: float = Field(0.9, gt=0, le=10)
+    """Of the share of steps that is left, in the polynomial schedule."""
     gradient_clip_norm: float | None = Field(1.0, gt=0)
     ema_momentum: float | None = Field(None, gt=0, lt=1)
     """Exported weights are an exponential moving average of the trained ones."""
@@ -41,9 +47,18 @@ class TrainerConfig(FrozenModel):
     """auto: all GPUs, or one CPU device. A number: so many GPUs, or logical CPU devices without any."""
     precision: Precision = "auto"
     seed: int = Field(0, ge=0)
+    deterministic: bool = False
+    """Kernels that give the same bits again on GPUs, too; slower there. One CPU device needs no such word."""
     validate_every_epochs: int = Field(1, ge=1)
+    early_stopping_epochs: int | None = Field(None, ge=1)
+    """Training ends once the validation split's mean IoU has not risen for so many epochs."""
     cache_in_memory_bytes: int = Field(2_000_000_000, ge=0)
     """Decoded training data up to this size stays in memory."""
+
+    @property
+    def images_per_step(self) -> int:
+        """Images that one change of the weights comes from, over all devices."""
+        return self.batch_size * self.accumulate_steps
 
     @model_validator(mode="after")
     def _batch_divides(self) -> TrainerConfig:

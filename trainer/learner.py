@@ -1,34 +1,33 @@
-"""What a training changes (network, optimizer, averages), and the compiled functions that change it.
+"""What a training changes (network, optimizer, averages), and the compiled function that changes it.
 
 One loop serves one device and many: every replica sums its own part of the losses, what they are divided by
-is summed over all replicas before the division, gradients are summed before they are clipped.
+is summed over all replicas before the division, gradients are summed before they are clipped. A batch that
+goes through the network in parts has the loss and the gradients that it has as a whole, but for what its
+images have in common: batch normalisation and Dice over the batch then see each part alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from data.read_transformed import DatasetStatistics
 from trainer.build_model import build_model
 from trainer.config import TrainerConfig
-from trainer.count_pixels import count_pixels
 from trainer.distribution import sum_over_replicas
 from trainer.load_weights import FirstWeights, load_weights
 from trainer.losses.class_weights import compute_class_weights
-from trainer.losses.weighted_sum import make_loss_terms, sum_losses, weigh_batch
+from trainer.losses.weighted_sum import LossTerm, make_loss_terms, sum_losses, weigh_batch
 from trainer.optimization import LossScale, Optimizer, WeightAverage, are_finite, make_optimizer
 from trainer.precision import PrecisionChoice
 from trainer.schedule import learning_rate_at
 
 TrainFunction = Callable[[Any, Any], Any]
-CountFunction = Callable[[Any], Any]
+StepFunction = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -113,80 +112,124 @@ def make_train_function(
 
     Args:
         learner: is changed by each step.
-        config: learning rate, losses, class weighting.
+        config: learning rate, losses, class weighting, parts of a batch.
         statistics: of the train split, for the class weights.
         ignore_id: the id of void.
         total_steps: the learning rate is 0 after so many.
 
     Returns:
-        A function of an iterator over batches (``image``, ``mask``) and of an int32 scalar, the number of
-        steps, that returns their losses, those of the global batch: float32 [steps].
+        A function of an iterator over batches of ``config.images_per_step`` (``image``, ``mask``) and of
+        an int32 scalar, the number of steps, that returns their losses: float32 [steps]. A loss is that of
+        the global batch, with all its parts.
     """
-    strategy = learner.strategy
     class_weights = tf.constant(
         compute_class_weights(config.class_weighting, statistics.class_pixels, statistics.class_image_pixels)
     )
     terms = make_loss_terms(config, class_weights, ignore_id)
-
-    # Only the loop over steps needs autograph; converting the network's layers would double the tracing.
-    @tf.autograph.experimental.do_not_convert
-    def step_on_replica(batch: Any, learning_rate: Any) -> Any:
-        trained = [weight.value for weight in learner.model.trainable_variables]
-        with tf.GradientTape() as tape:
-            logits = learner.model(batch["image"], training=True)
-            totals = weigh_batch(terms, batch["mask"])
-            loss = sum_losses(terms, logits, batch["mask"], totals)
-            scaled = loss * learner.loss_scale.scale if learner.loss_scale else loss
-        gradients = tape.gradient(scaled, trained, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        _apply_gradients(learner, sum_over_replicas(gradients), learning_rate)
-        if learner.average:
-            learner.average.update(learner.optimizer.step)
-        return loss
+    if config.accumulate_steps == 1:
+        take_step = _make_whole_step(learner, terms)
+    else:
+        take_step = _make_step_by_parts(learner, terms, config.accumulate_steps)
 
     @tf.function(reduce_retracing=True)
     def train_steps(iterator: Any, count: Any) -> Any:
         losses = tf.TensorArray(tf.float32, size=count)
         for index in tf.range(count):
             done = tf.cast(learner.step, tf.float32) / float(total_steps)
-            progress = tf.maximum(done, learner.time_share)
-            rate = learning_rate_at(progress, config.learning_rate, config.warmup_share)
-            replica_losses = strategy.run(step_on_replica, args=(next(iterator), rate))
-            losses = losses.write(index, strategy.reduce("SUM", replica_losses, axis=None))
+            rate = learning_rate_at(tf.maximum(done, learner.time_share), config)
+            losses = losses.write(index, take_step(next(iterator), rate))
             learner.step.assign_add(1)
         return losses.stack()
 
     return train_steps
 
 
-def make_count_function(learner: Learner, num_classes: int, ignore_id: int) -> CountFunction:
-    """Makes the compiled function that predicts a batch and counts its pixels.
+def _make_whole_step(learner: Learner, terms: Sequence[LossTerm]) -> StepFunction:
+    """Makes the function of a batch and a learning rate that takes one step and returns the loss."""
 
-    Returns:
-        A function of a batch (``image``, ``mask``) that returns its confusion matrix, int64 [classes,
-        classes], at working size.
+    # Only loops need autograph; converting the network's layers would double the tracing.
+    @tf.autograph.experimental.do_not_convert
+    def step_on_replica(batch: Any, learning_rate: Any) -> Any:
+        totals = weigh_batch(terms, batch["mask"])
+        loss, gradients = _differentiate(learner, terms, batch["image"], batch["mask"], totals)
+        _update(learner, sum_over_replicas(gradients), learning_rate)
+        return loss
+
+    def take_step(batch: Any, learning_rate: Any) -> Any:
+        losses = learner.strategy.run(step_on_replica, args=(batch, learning_rate))
+        return learner.strategy.reduce("SUM", losses, axis=None)
+
+    return take_step
+
+
+def _make_step_by_parts(learner: Learner, terms: Sequence[LossTerm], parts: int) -> StepFunction:
+    """Makes the same of a batch that goes through the network in parts, each on all devices.
+
+    Part j has images j, j + parts, ... of the batch: the same ones on any number of devices.
     """
+    strategy = learner.strategy
+    with strategy.scope():
+        # Each device's own, and 0 between steps: nothing that must be saved.
+        sums = [
+            tf.Variable(
+                tf.zeros(weight.shape),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.SUM,
+                name="gradient_sum",
+            )
+            for weight in learner.model.trainable_variables
+        ]
 
-    def count_on_replica(batch: Any) -> Any:
-        prediction = tf.argmax(learner.model(batch["image"], training=False), axis=-1, output_type=tf.int32)
-        return tf.reduce_sum(count_pixels(batch["mask"], prediction, num_classes, ignore_id), axis=0)
+    @tf.autograph.experimental.do_not_convert
+    def weigh_on_replica(batch: Any) -> Any:
+        return weigh_batch(terms, batch["mask"])
 
-    @tf.function(autograph=False)
-    def count_batch(batch: Any) -> Any:
-        return learner.strategy.reduce(
-            "SUM", learner.strategy.run(count_on_replica, args=(batch,)), axis=None
+    @tf.autograph.experimental.do_not_convert
+    def add_on_replica(batch: Any, totals: Any, part: Any) -> Any:
+        image, mask = (
+            tf.reshape(batch[key], [-1, parts, *batch[key].shape[1:]])[:, part] for key in ("image", "mask")
         )
+        loss, gradients = _differentiate(learner, terms, image, mask, totals)
+        for total, gradient in zip(sums, gradients, strict=True):
+            total.assign_add(gradient)
+        return loss
 
-    return count_batch
+    @tf.autograph.experimental.do_not_convert
+    def update_on_replica(learning_rate: Any) -> None:
+        _update(learner, sum_over_replicas([total.read_value() for total in sums]), learning_rate)
+        for total in sums:
+            total.assign(tf.zeros_like(total))
+
+    def take_step(batch: Any, learning_rate: Any) -> Any:
+        totals = strategy.run(weigh_on_replica, args=(batch,))
+        loss = tf.constant(0.0)
+        for part in tf.range(parts):
+            losses = strategy.run(add_on_replica, args=(batch, totals, part))
+            loss += strategy.reduce("SUM", losses, axis=None)
+        strategy.run(update_on_replica, args=(learning_rate,))
+        return loss
+
+    return take_step
 
 
-def measure_split(
-    learner: Learner, count: CountFunction, dataset: Any, num_classes: int
-) -> NDArray[np.int64]:
-    """Counts a whole split: int64 [classes, classes] at working size."""
-    matrix = np.zeros((num_classes, num_classes), np.int64)
-    for batch in distribute(learner.strategy, dataset):
-        matrix += count(batch).numpy()
-    return matrix
+def _differentiate(
+    learner: Learner, terms: Sequence[LossTerm], images: Any, masks: Any, totals: Any
+) -> tuple[Any, list[Any]]:
+    """Returns this replica's part of the loss and of its gradients, which are scaled with float16."""
+    trained = [weight.value for weight in learner.model.trainable_variables]
+    with tf.GradientTape() as tape:
+        loss = sum_losses(terms, learner.model(images, training=True), masks, totals)
+        scaled = loss * learner.loss_scale.scale if learner.loss_scale else loss
+    zero = tf.UnconnectedGradients.ZERO
+    return loss, tape.gradient(scaled, trained, unconnected_gradients=zero)
+
+
+def _update(learner: Learner, gradients: Any, learning_rate: Any) -> None:
+    """Changes the weights of this replica, and their averages."""
+    _apply_gradients(learner, gradients, learning_rate)
+    if learner.average:
+        learner.average.update(learner.optimizer.step)
 
 
 def distribute(strategy: tf.distribute.Strategy, dataset: Any) -> Any:

@@ -12,58 +12,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from data.batch_examples import make_dataset
 from data.classes import build_class_table
-from data.config import AugmentConfig, DataConfig, TransformConfig
 from data.progress import Stage, current
 from data.read_transformed import DatasetStatistics, read_statistics
 from trainer.checkpoints import Checkpoints, TrainingRecord
-from trainer.config import TrainerConfig
 from trainer.confusion_matrix import compute_metrics
+from trainer.determinism import describe_determinism, force_determinism
 from trainer.distribution import list_training_devices, make_strategy, refuse_uneven_batches
 from trainer.history import EventWriter, replace_nan, write_history, write_summary
-from trainer.learner import distribute, make_count_function, make_learner, make_train_function, measure_split
-from trainer.pace import Pacer, TimeBudget
+from trainer.learner import distribute, make_learner, make_train_function
+from trainer.measure_split import make_count_function, measure_split
+from trainer.pace import Pacer, SavePacer, TimeBudget
 from trainer.pictures import PictureWriter
 from trainer.precision import detect_precision
 from trainer.schedule import learning_rate_at
-
-# Epochs of a small data set are shorter than it takes to save one.
-SECONDS_BETWEEN_CHECKPOINTS = 10.0
+from trainer.training_job import TrainingJob as TrainingJob
+from trainer.training_job import make_training_set, make_validation_set, refuse_blind_stopping
 
 
 class TrainingDivergedError(RuntimeError):
     """The loss is no number any more."""
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """What to train on what, and where to write.
-
-    Attributes:
-        data: the class table and the ignore id.
-        transform: the working size.
-        augment: random changes to training images, None for none.
-        trainer: the network and the loop.
-        train_patterns: TFRecord files of transformed examples, or patterns.
-        val_patterns: likewise; empty without a validation split. The last weights are the best then.
-        checkpoint_dir: of this training alone (``checkpoints.name_training``).
-        log_dir: ``history.jsonl``, ``training.json`` and TensorBoard's events go there.
-    """
-
-    data: DataConfig
-    transform: TransformConfig
-    augment: AugmentConfig | None
-    trainer: TrainerConfig
-    train_patterns: tuple[str, ...]
-    val_patterns: tuple[str, ...]
-    checkpoint_dir: str
-    log_dir: str
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes' names in the order of their ids."""
-        return tuple(entry.name for entry in self.data.classes)
 
 
 @dataclass(frozen=True)
@@ -89,11 +57,13 @@ def train(job: TrainingJob) -> TrainingResult:
     """Trains a network, or goes on where an earlier attempt at the same training was stopped.
 
     Raises:
-        RefusedError: there are no examples, or fewer devices than asked for.
+        RefusedError: there are no examples, fewer devices than asked for, or no validation split to stop
+            early by.
         TrainingDivergedError: the loss is no number.
     """
-    loop = _Loop(job)
-    loop.run()
+    with force_determinism(job.trainer.deterministic):
+        loop = _Loop(job)
+        loop.run()
     summary = loop.summarize()
     write_summary(job.log_dir, summary)
     return TrainingResult(loop.learner.model, loop.statistics, loop.record.history, summary, loop.checkpoints)
@@ -105,6 +75,7 @@ class _Loop:
     def __init__(self, job: TrainingJob) -> None:
         self.job = job
         config = job.trainer
+        refuse_blind_stopping(job)
         self.statistics = read_statistics(job.train_patterns)
         self.devices = list_training_devices(config.devices)
         refuse_uneven_batches(config.batch_size, self.devices)
@@ -115,13 +86,17 @@ class _Loop:
         self.total_steps = self._step_after(config.epochs)
         self.record = TrainingRecord()
         self.checkpoints = Checkpoints(job.checkpoint_dir, self.learner, self.record)
-        self.resumed_from_epoch = self.record.epochs if self.checkpoints.restore_last() else None
+        is_resumed = self.checkpoints.restore_last()
+        self.resumed_from_epoch = self.record.epochs if is_resumed else None
+        self.resumed_from_step = int(self.learner.step) if is_resumed else None
         self._shown_steps = 0.0
-        self._saved_at_seconds = self.record.seconds
+        self._save_pacer = SavePacer(self.record.seconds)
         self._budget = TimeBudget(
             config.max_minutes * 60 if config.max_minutes else None, self.record.seconds
         )
+        self._budget.reserved_seconds = self.record.validation_seconds or 0.0
         self._pacer = Pacer()
+        self._validation_images = 0
         self._pictures: PictureWriter | None = None
 
     def run(self) -> None:
@@ -130,18 +105,21 @@ class _Loop:
         train_steps = make_train_function(
             learner, job.trainer, self.statistics, job.data.ignore_id, self.total_steps
         )
-        iterator = iter(distribute(learner.strategy, self._make_training_set()))
-        validation_set = self._make_dataset(job.val_patterns) if job.val_patterns else None
+        training_set = make_training_set(job, start_step=int(learner.step))
+        iterator = iter(distribute(learner.strategy, training_set))
+        validation_set = make_validation_set(job)
         count_batch = make_count_function(learner, len(job.class_names), job.data.ignore_id)
         scalars = EventWriter(job.log_dir)
         if validation_set is not None:
+            self._validation_images = int(validation_set.cardinality()) * job.trainer.batch_size
             self._pictures = PictureWriter(scalars, validation_set, build_class_table(job.data))
         with current().stage("train", total=self.total_steps) as stage:
-            while not self._is_done():
+            is_done = self._is_done()
+            while not is_done:
                 entry = self._run_epoch(train_steps, iterator, stage)
                 if validation_set is not None and self._is_validated():
                     entry["val"] = self._validate(count_batch, validation_set)
-                self._finish_epoch(entry, scalars)
+                is_done = self._finish_epoch(entry, scalars)
         scalars.close()
         if not self.checkpoints.restore_best() and learner.average:
             learner.average.swap()
@@ -155,15 +133,18 @@ class _Loop:
             "parameters": self.learner.model.count_params(),
             "train_examples": self.statistics.example_count,
             "batch_size": config.batch_size,
+            "accumulate_steps": config.accumulate_steps,
             "seed": config.seed,
+            "deterministic": asdict(describe_determinism(config, self.devices)),
             "steps": int(self.learner.step),
             "epochs": self.record.epochs,
-            "stopped_by": "epochs" if self.record.epochs >= config.epochs else "time",
+            "stopped_by": self._name_end(),
             "resumed_from_epoch": self.resumed_from_epoch,
+            "resumed_from_step": self.resumed_from_step,
             "best_epoch": self.record.best_epoch,
             "best_val_mean_iou": self.record.best_score,
             "seconds": round(self.record.seconds, 3),
-            "images_per_second": pace and round(pace * config.batch_size, 2),
+            "images_per_second": pace and round(pace * config.images_per_step, 2),
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
@@ -172,65 +153,64 @@ class _Loop:
     def _step_after(self, epochs: int) -> int:
         """Returns the step with which so many epochs are done.
 
-        Batches run on from epoch to epoch. Where one batch holds the whole split, an epoch is a batch.
+        Steps run on from epoch to epoch. Where one step sees the whole split, an epoch is a step.
         """
-        examples = max(self.statistics.example_count, self.job.trainer.batch_size)
-        return -(-epochs * examples // self.job.trainer.batch_size)
-
-    def _make_training_set(self) -> Any:
-        job = self.job
-        return self._make_dataset(
-            job.train_patterns,
-            augment=job.augment,
-            shuffle=True,
-            repeat=True,
-            seed=job.trainer.seed,
-            start_step=int(self.learner.step),
-        )
-
-    def _make_dataset(self, patterns: tuple[str, ...], **options: Any) -> Any:
-        job = self.job
-        return make_dataset(
-            patterns,
-            job.transform,
-            batch_size=job.trainer.batch_size,
-            ignore_id=job.data.ignore_id,
-            bit_depth=job.data.bit_depth,
-            cache_in_memory_bytes=job.trainer.cache_in_memory_bytes,
-            **options,
-        )
+        images = self.job.trainer.images_per_step
+        return -(-epochs * max(self.statistics.example_count, images) // images)
 
     def _run_epoch(self, train_steps: Any, iterator: Any, stage: Stage) -> dict[str, Any]:
         """Trains to the end of the epoch, or of the time; returns the epoch's entry without ``val``."""
-        config, learner, epoch = self.job.trainer, self.learner, self.record.epochs + 1
-        first_step, last_step = int(learner.step), self._step_after(epoch)
-        step, losses, started = first_step, list[float](), time.monotonic()
-        while step == first_step or (step < last_step and not self._budget.is_spent()):
-            learner.time_share.assign(self._budget.share())
-            count = self._pacer.next_count(last_step - step)
-            called = time.monotonic()
-            losses.extend(train_steps(iterator, tf.constant(count)).numpy().tolist())
-            self._pacer.note(count, time.monotonic() - called)
-            self._refuse_nan(losses, first_step)
-            step += count
-            self._show(stage, f"epoch {epoch}/{config.epochs}, loss {np.mean(losses[-count:]):.3f}")
-        seconds = time.monotonic() - started
+        record, config = self.record, self.job.trainer
+        epoch, last_step = record.epochs + 1, self._step_after(record.epochs + 1)
+        while record.part_steps == 0 or (int(self.learner.step) < last_step and not self._budget.is_spent()):
+            loss = self._take_steps(train_steps, iterator, last_step)
+            self._budget.reserved_seconds = self._expect_validation()
+            self._show(stage, f"epoch {epoch}/{config.epochs}, loss {loss:.3f}")
+            self._save_now_and_then()
+        images = record.part_steps * config.images_per_step
         return {
             "epoch": epoch,
-            "step": step,
-            "loss": float(np.mean(losses)),
-            "learning_rate": float(
-                learning_rate_at(self._progress(), config.learning_rate, config.warmup_share)
-            ),
+            "step": int(self.learner.step),
+            "loss": record.part_loss / record.part_steps,
+            "learning_rate": float(learning_rate_at(self._progress(), config)),
             "val": None,
-            "seconds": round(seconds, 3),
-            "images_per_second": round((step - first_step) * config.batch_size / seconds, 2),
+            "seconds": round(record.part_seconds, 3),
+            "images_per_second": round(images / record.part_seconds, 2),
         }
 
+    def _take_steps(self, train_steps: Any, iterator: Any, last_step: int) -> float:
+        """Trains for about a second; returns the mean loss."""
+        record, step, started = self.record, int(self.learner.step), time.monotonic()
+        self.learner.time_share.assign(self._budget.share())
+        count = self._pacer.next_count(last_step - step, self._budget.remaining_seconds())
+        losses = train_steps(iterator, tf.constant(count)).numpy().tolist()
+        seconds = time.monotonic() - started
+        self._pacer.note(count, seconds)
+        self._refuse_nan(losses, step)
+        record.part_steps += count
+        record.part_seconds += seconds
+        # One by one: the sum is then the same however many steps a call takes.
+        for loss in losses:
+            record.part_loss += loss
+        return float(np.mean(losses))
+
     def _is_done(self) -> bool:
-        """Whether epochs or time are over; however short the time, there is one step at least."""
+        """Whether the training is over; however short the time, there is one step at least."""
         epochs = self.record.epochs
-        return epochs >= self.job.trainer.epochs or (epochs > 0 and self._budget.is_spent())
+        is_over = epochs >= self.job.trainer.epochs or self._has_stalled()
+        return is_over or (epochs > 0 and self._budget.is_spent())
+
+    def _has_stalled(self) -> bool:
+        """Whether the last validation was one too many without a better score."""
+        record, patience = self.record, self.job.trainer.early_stopping_epochs
+        if patience is None or record.best_epoch is None or record.history[-1]["val"] is None:
+            return False
+        return record.epochs - record.best_epoch >= patience
+
+    def _name_end(self) -> str:
+        if self.record.epochs >= self.job.trainer.epochs:
+            return "epochs"
+        return "no_improvement" if self._has_stalled() else "time"
 
     def _is_validated(self) -> bool:
         config, epoch = self.job.trainer, self.record.epochs + 1
@@ -254,20 +234,35 @@ class _Loop:
             self._pictures.write(learner.model, int(learner.step), self._progress(), elapsed)
         if learner.average:
             learner.average.swap()
-        self._budget.reserved_seconds = time.monotonic() - started
+        self.record.validation_seconds = time.monotonic() - started
+        self._budget.reserved_seconds = self._expect_validation()
         return metrics
 
-    def _finish_epoch(self, entry: dict[str, Any], scalars: EventWriter) -> None:
-        """Records the epoch; saves the state now and then, so that a killed training goes on from there."""
+    def _expect_validation(self) -> float:
+        """Returns what the validation at the end will take: what the last one took, or a guess."""
+        if self.record.validation_seconds is not None:
+            return self.record.validation_seconds
+        images = self._validation_images / self.job.trainer.images_per_step
+        return self._pacer.guess_validation_seconds(images)
+
+    def _finish_epoch(self, entry: dict[str, Any], scalars: EventWriter) -> bool:
+        """Records the epoch; returns whether it was the last."""
+        record = self.record
         scalars.write(entry)
-        self.record.epochs += 1
+        record.epochs += 1
+        record.part_steps, record.part_loss, record.part_seconds = 0, 0.0, 0.0
+        record.history.append(replace_nan(entry))
+        is_done = self._is_done()
+        self._save_now_and_then(is_last=is_done)
+        write_history(self.job.log_dir, record.history)
+        return is_done
+
+    def _save_now_and_then(self, is_last: bool = False) -> None:
+        """Saves the state if it is time for that, so that a killed training goes on from there."""
         self.record.seconds = self._budget.elapsed_seconds()
-        self.record.history.append(replace_nan(entry))
-        is_last = self.record.epochs == self.job.trainer.epochs or self._budget.is_spent()
-        if is_last or self.record.seconds - self._saved_at_seconds >= SECONDS_BETWEEN_CHECKPOINTS:
+        if is_last or self._save_pacer.is_due(self.record.seconds):
             self.checkpoints.save_last()
-            self._saved_at_seconds = self.record.seconds
-        write_history(self.job.log_dir, self.record.history)
+            self._save_pacer.note(self.record.seconds, self._budget.elapsed_seconds())
 
     def _progress(self) -> float:
         return max(int(self.learner.step) / self.total_steps, self._budget.share())
@@ -278,7 +273,7 @@ class _Loop:
         if self.record.best_score is not None:
             note += f", best val mean IoU {self.record.best_score:.3f}"
         if pace := self._pacer.steps_per_second():
-            note += f", {pace * self.job.trainer.batch_size:.0f} images/s"
+            note += f", {pace * self.job.trainer.images_per_step:.0f} images/s"
         stage.advance(shown - self._shown_steps, note)
         self._shown_steps = shown
 

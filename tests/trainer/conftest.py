@@ -14,7 +14,7 @@ from PIL import Image
 from data import features
 from data.config import ClassConfig, DataConfig, TransformConfig
 from trainer.config import ModelConfig, TrainerConfig
-from trainer.train import TrainingJob
+from trainer.training_job import TrainingJob
 
 CLASSES = ("ground", "box", "disc")
 COLOURS = np.array([[60, 60, 60], [220, 60, 40], [40, 90, 230]], np.float32)

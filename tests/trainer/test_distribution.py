@@ -39,7 +39,7 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", ["losses", "adamw"])
+@pytest.mark.parametrize("setting", ["losses", "parts"])
 def test_two_devices_train_as_one(trainings: dict[str, np.ndarray], setting: str) -> None:
     one, two = (
         {name.split("/")[2]: v for name, v in trainings.items() if name.startswith(f"{setting}/{devices}/")}

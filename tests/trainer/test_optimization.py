@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -81,14 +82,26 @@ def test_decay_spares_biases_normalization_and_deconvolutions() -> None:
     }
 
 
+def rates_at(shares: tuple[float, ...], **settings: Any) -> list[float]:
+    config = TrainerConfig(learning_rate=0.2, **settings)
+    return [float(learning_rate_at(share, config)) for share in shares]
+
+
 def test_learning_rate_rises_then_falls_by_half_a_cosine() -> None:
-    rates = [float(learning_rate_at(share, 0.2, 0.1)) for share in (0, 0.05, 0.1, 0.55, 1, 1.5)]
+    rates = rates_at((0, 0.05, 0.1, 0.55, 1, 1.5), warmup_share=0.1)
     assert rates == pytest.approx([0, 0.1, 0.2, 0.1, 0, 0], abs=1e-7)
 
 
 def test_learning_rate_without_warmup_starts_at_the_peak() -> None:
-    assert float(learning_rate_at(0, 0.2, 0)) == pytest.approx(0.2)
-    assert float(learning_rate_at(0.25, 0.2, 0)) == pytest.approx(0.1 * (1 + math.cos(math.pi / 4)))
+    expected = [0.2, 0.1 * (1 + math.cos(math.pi / 4))]
+    assert rates_at((0, 0.25), warmup_share=0.0) == pytest.approx(expected)
+
+
+def test_learning_rate_falls_by_a_power_of_what_is_left() -> None:
+    settings = {"schedule": "polynomial", "polynomial_power": 2.0}
+    rates = rates_at((0, 0.1, 0.2, 0.6, 1, 1.5), warmup_share=0.2, **settings)
+    assert rates == pytest.approx([0, 0.1, 0.2, 0.05, 0, 0], abs=1e-7)
+    assert rates_at((0, 0.5), warmup_share=0.0, schedule="polynomial") == pytest.approx([0.2, 0.2 * 0.5**0.9])
 
 
 def test_loss_scale_halves_on_overflow_and_doubles_after_calm() -> None:

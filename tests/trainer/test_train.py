@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorflow.python.framework import config as framework_config
 
 from data.config import AugmentConfig
+from data.errors import RefusedError
+from trainer import pace
 from trainer import train as train_module
 from trainer.config import ModelConfig
 from trainer.train import TrainingDivergedError, TrainingJob, train
@@ -30,7 +34,7 @@ def read_history(job: TrainingJob) -> list[dict]:
 
 
 def test_records_say_what_was_done(make_job: MakeJob) -> None:
-    job = make_job(train_count=6, batch_size=4, epochs=3, validate_every_epochs=2)
+    job = make_job(train_count=6, batch_size=4, epochs=3, validate_every_epochs=2, deterministic=True)
     result = train(job)
     history = read_history(job)
     assert history == result.history
@@ -44,6 +48,10 @@ def test_records_say_what_was_done(make_job: MakeJob) -> None:
     assert summary["devices"] == ["CPU:0"]
     assert summary["precision"]["policy"] == "float32" and summary["precision"]["reason"]
     assert (summary["steps"], summary["epochs"], summary["stopped_by"]) == (5, 3, "epochs")
+    assert summary["resumed_from_step"] is None
+    assert summary["deterministic"]["bit_equal"] is True
+    # The other components of the same process do without.
+    assert not framework_config.is_op_determinism_enabled()
     assert summary["parameters"] == result.model.count_params()
     assert summary["best_val_mean_iou"] == max(e["val"]["mean_iou"] for e in history if e["val"])
     assert list(Path(job.log_dir).glob("events.out.tfevents.*"))
@@ -76,20 +84,21 @@ def test_same_seed_same_weights_other_seed_others(make_job: MakeJob) -> None:
     assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-@pytest.mark.parametrize("settings", [{}, {"ema_momentum": 0.9, "optimizer": "sgd"}])
-def test_killed_training_goes_on_as_if_it_had_not_been(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, settings: dict
+def test_stopped_training_goes_on_as_if_it_had_not_been(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    settings = {"epochs": 4, "seed": 1, **settings}
+    """In test_resume.py it is killed at any moment, and has a smaller network."""
+    monkeypatch.setattr(pace, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(pace, "_SAVING_SHARE", math.inf)
+    settings = {"epochs": 4, "seed": 1, "ema_momentum": 0.9, "optimizer": "sgd"}
     expected = weights_of(make_job(name="whole", **settings))
     job = make_job(name="killed", **settings)
     finish = train_module._Loop._finish_epoch
 
-    def finish_or_die(loop: object, entry: dict, scalars: object) -> None:
+    def finish_or_die(loop: object, entry: dict, scalars: object) -> bool:
         if entry["epoch"] == 3:
             raise KeyboardInterrupt
-        finish(loop, entry, scalars)
+        return finish(loop, entry, scalars)
 
     monkeypatch.setattr(train_module._Loop, "_finish_epoch", finish_or_die)
     with pytest.raises(KeyboardInterrupt):
@@ -98,7 +107,8 @@ def test_killed_training_goes_on_as_if_it_had_not_been(
     # TFX gives the second attempt another folder.
     job = dataclasses.replace(job, log_dir=job.log_dir + "_again")
     result = train(job)
-    assert result.summary["resumed_from_epoch"] == 2
+    # All the steps of the third epoch were done, but not its validation.
+    assert (result.summary["resumed_from_epoch"], result.summary["resumed_from_step"]) == (2, 5)
     assert [entry["epoch"] for entry in read_history(job)] == [1, 2, 3, 4]
     for weight, value in zip(result.model.weights, expected, strict=True):
         np.testing.assert_array_equal(np.asarray(weight), value)
@@ -125,7 +135,7 @@ def test_best_weights_are_those_of_the_best_epoch(make_job: MakeJob, monkeypatch
 
     def remember(checkpoints: train_module.Checkpoints) -> None:
         save_best(checkpoints)
-        seen.append([w.numpy() for w in checkpoints._best.checkpoint.weights])
+        seen.append([w.numpy() for w in checkpoints._best.weights])
 
     monkeypatch.setattr(train_module, "compute_metrics", pretend)
     monkeypatch.setattr(train_module.Checkpoints, "save_best", remember)
@@ -133,6 +143,24 @@ def test_best_weights_are_those_of_the_best_epoch(make_job: MakeJob, monkeypatch
     assert len(seen) == 2
     assert (result.summary["best_epoch"], result.summary["best_val_mean_iou"]) == (2, 0.7)
     assert all(np.array_equal(np.asarray(a), b) for a, b in zip(result.model.weights, seen[1], strict=True))
+
+
+def test_training_stops_when_validation_does_not_improve(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The second epoch is the best; the fourth is level with it, and the second in a row without a better one.
+    scores = iter([0.2, 0.5, 0.4, 0.5])
+    monkeypatch.setattr(train_module, "compute_metrics", lambda *_: {"mean_iou": next(scores)})
+    job = make_job(epochs=10, early_stopping_epochs=2)
+    summary = train(job).summary
+    assert (summary["stopped_by"], summary["epochs"], summary["best_epoch"]) == ("no_improvement", 4, 2)
+    again = train(job).summary
+    assert (again["stopped_by"], again["steps"]) == ("no_improvement", summary["steps"])
+
+
+def test_stopping_early_without_a_validation_split_is_refused(make_job: MakeJob) -> None:
+    with pytest.raises(RefusedError, match=r"trainer\.early_stopping_epochs: needs a validation split"):
+        train(make_job(val_count=0, early_stopping_epochs=2))
 
 
 def test_without_validation_the_last_weights_are_the_result(make_job: MakeJob) -> None:
@@ -143,12 +171,16 @@ def test_without_validation_the_last_weights_are_the_result(make_job: MakeJob) -
 
 def test_time_limit_ends_the_training_with_its_schedule_done(make_job: MakeJob) -> None:
     # A hundred thousand epochs would take hours.
-    result = train(make_job(epochs=100_000, validate_every_epochs=100_000, max_minutes=0.05))
+    job = make_job(epochs=100_000, validate_every_epochs=100_000, max_minutes=0.05)
+    result = train(job)
     assert result.summary["stopped_by"] == "time"
+    assert "max_minutes" in result.summary["deterministic"]["reason"]
     assert 0 < result.summary["steps"] < 100_000
     # The time's end falls between two steps, and the more so the slower they are.
     assert result.history[-1]["learning_rate"] < 0.02 * 1e-2
     assert result.history[-1]["val"] is not None
+    # What earlier attempts took counts.
+    assert train(job).summary["steps"] == result.summary["steps"]
 
 
 def test_void_only_validation_has_no_score(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from data.config import AugmentConfig
 from data.read_transformed import DatasetStatistics
 from trainer.config import ModelConfig, TrainerConfig
 from trainer.distribution import make_strategy, set_logical_cpus
-from trainer.learner import distribute, make_count_function, make_learner, make_train_function, measure_split
+from trainer.learner import distribute, make_learner, make_train_function
+from trainer.measure_split import make_count_function, measure_split
 from trainer.precision import PrecisionChoice
 
 STEPS, CLASSES, VOID = 20, 3, 255
@@ -35,7 +36,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
             {"name": "lovasz_softmax"},
         ),
     },
-    "adamw": {"optimizer": "adamw", "learning_rate": 1e-3},
+    "parts": {"optimizer": "adamw", "learning_rate": 1e-3, "batch_size": 2, "accumulate_steps": 2},
 }
 
 
@@ -66,14 +67,13 @@ def make_batches(images: np.ndarray, masks: np.ndarray, size: int) -> tf.data.Da
 def train_on(devices: int, settings: dict[str, Any]) -> dict[str, np.ndarray]:
     """Trains for the steps that the data are enough for; returns what came of it."""
     config = TrainerConfig(
+        **{"batch_size": 4, **settings},
         model=ModelConfig(width=4, head="fcn8s", dropout=0.0),
-        batch_size=4,
         warmup_share=0.0,
         class_weighting="median_frequency",
         gradient_clip_norm=0.5,
         ema_momentum=0.5,
         devices=devices,
-        **settings,
     )
     images, masks = make_data()
     ones = np.ones(CLASSES, np.float32)
