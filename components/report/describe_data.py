@@ -10,6 +10,9 @@ from components.report.facts import RunFacts
 from components.report.format_values import DASH, NARROW_SPACE, defined, format_count, format_number
 from trainer.inference_config import InferenceConfig
 
+_KEYS_THAT_STOP = {"time": "trainer.max_minutes", "no_improvement": "trainer.early_stopping_epochs"}
+"""What ended a training before its last epoch, by ``stopped_by``."""
+
 
 @dataclass(frozen=True)
 class Frequency:
@@ -69,6 +72,7 @@ def describe_model(facts: RunFacts) -> tuple[tuple[str, str], ...]:
         ("Devices", _describe_devices(training.get("devices"))),
         ("Training", _describe_length(training)),
         ("Best epoch", format_count(defined(training.get("best_epoch")))),
+        ("Same bits again", _describe_determinism(training.get("deterministic"))),
         ("Training speed", f"{format_number(speed)} images/s" if speed else ""),
         ("Peak memory of the process", f"{memory / 1e9:.1f}{NARROW_SPACE}GB" if memory else ""),
     )
@@ -105,11 +109,20 @@ def _describe_length(training: Mapping[str, Any]) -> str:
         f"{format_count(steps)} steps" if steps else "",
     ]
     text = ", ".join(part for part in parts if part)
-    if text and training.get("stopped_by") == "time":
-        text += ", ended by trainer.max_minutes"
-    if resumed := defined(training.get("resumed_from_epoch")):
+    if text and (key := _KEYS_THAT_STOP.get(str(training.get("stopped_by")))):
+        text += f", ended by {key}"
+    if step := defined(training.get("resumed_from_step")):
+        text += f", resumed after step {format_count(step)}"
+    elif resumed := defined(training.get("resumed_from_epoch")):
         text += f", resumed after epoch {format_count(resumed)}"
     return text
+
+
+def _describe_determinism(facts: Any) -> str:
+    """Returns whether training again would give the same bits, and why."""
+    if not isinstance(facts, Mapping):
+        return ""
+    return f"{'yes' if facts.get('bit_equal') else 'no'}: {facts.get('reason', '')}"
 
 
 def _describe_devices(devices: Any) -> str:

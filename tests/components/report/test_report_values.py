@@ -232,3 +232,18 @@ def test_model_facts_leave_out_what_is_not_known(make_facts: Make) -> None:
         ("Training speed", "50 images/s"),
         ("Peak memory of the process", f"1.5{SPACE}GB"),
     )
+
+
+def test_model_facts_say_what_stopped_the_training_and_whether_it_repeats(make_facts: Make) -> None:
+    training = {
+        "steps": 15,
+        "epochs": 3,
+        "stopped_by": "no_improvement",
+        "resumed_from_epoch": 0,
+        "resumed_from_step": 4,
+        "deterministic": {"bit_equal": False, "reason": "2 devices"},
+    }
+    assert describe_model(make_facts(training=training)) == (
+        ("Training", "3 epochs, 15 steps, ended by trainer.early_stopping_epochs, resumed after step 4"),
+        ("Same bits again", "no: 2 devices"),
+    )
