@@ -34,6 +34,7 @@ BLESSED_FILE, NOT_BLESSED_FILE = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
 """As TFX's InfraValidator names them."""
 
 _LAST_WORDS_CHARACTERS = 2000
+_SPEED = "images_per_second"
 
 Checks = list[dict[str, Any]]
 
@@ -62,6 +63,7 @@ class Executor(base_executor.BaseExecutor):
             "blessed": not reasons,
             "reasons": reasons,
             "checks": checks,
+            _SPEED: next((check[_SPEED] for check in checks if _SPEED in check), None),
             "seconds": round(time.monotonic() - started, 3),
         }
         write_json(Path(blessing.uri) / REPORT_FILE, report)

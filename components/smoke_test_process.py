@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,10 @@ _SIGNATURES: dict[str, tuple[str, tf.DType, dict[str, tf.DType]]] = {
     "evaluate": ("examples", tf.string, {"confusion_matrix": tf.int64}),
 }
 
+SPEED = "speed"
+"""The check that holds ``images_per_second``; it is always passed."""
+_SPEED_SECONDS = 0.3
+
 Ids = NDArray[np.uint8]
 Case = dict[str, Any]
 
@@ -51,6 +56,11 @@ class Findings:
         """Adds a check's outcome and returns it."""
         self.checks.append({"name": name, "passed": bool(passed), "detail": detail})
         return passed
+
+    def note_speed(self, images_per_second: float, detail: str) -> None:
+        """Adds a number that is no ground for a refusal."""
+        self.add(SPEED, True, detail)
+        self.checks[-1]["images_per_second"] = round(images_per_second, 3)
 
     def attempt(self, name: str, action: Callable[..., None], *arguments: Any) -> None:
         """Runs checks; one that raises has failed."""
@@ -75,6 +85,30 @@ def check_model(job: dict[str, Any], findings: Findings) -> None:
     for case in cases:
         if case["name"] in masks:
             findings.attempt(case["name"], check_alone, model, case, masks[case["name"]], classes, findings)
+    findings.attempt(SPEED, measure_speed, model, cases[0], findings)
+
+
+def measure_speed(model: Any, case: Case, findings: Findings) -> None:
+    """Measures how many images a second the network alone predicts, one at a time, at the working size.
+
+    On this process' CPU, with all its cores, after a first prediction that is not counted: the median of as
+    many as go into a third of a second. Decoding, resizing and encoding are left out.
+    """
+    names = ("prepare_images", "predict_tiles")
+    if not all(name in model.signatures for name in names):
+        return
+    prepare, predict = (model.signatures[name] for name in names)
+    frame = prepare(image_bytes=tf.constant([Path(case["image"]).read_bytes()]))["frames"]
+    predict(tiles=frame)["logits"].numpy()
+    seconds: list[float] = []
+    while sum(seconds) < _SPEED_SECONDS:
+        started = time.perf_counter()
+        predict(tiles=frame)["logits"].numpy()
+        seconds.append(time.perf_counter() - started)
+    speed = 1 / float(np.median(seconds))
+    height, width = frame.shape[1:3]
+    detail = f"{speed:.1f} images of {height} x {width} a second by the network alone, one at a time"
+    findings.note_speed(speed, f"{detail}, on a CPU of {os.cpu_count()} cores")
 
 
 def cut(cases: Sequence[Case], size: int) -> Iterator[list[Case]]:

@@ -21,6 +21,7 @@ from trainer.determinism import describe_determinism, force_determinism
 from trainer.distribution import list_training_devices, make_strategy, refuse_uneven_batches
 from trainer.history import EventWriter, replace_nan, write_history, write_summary
 from trainer.learner import distribute, make_learner, make_train_function
+from trainer.model_size import measure_size
 from trainer.measure_split import make_count_function, measure_split
 from trainer.pace import Pacer, SavePacer, TimeBudget
 from trainer.pictures import PictureWriter
@@ -127,10 +128,12 @@ class _Loop:
     def summarize(self) -> dict[str, Any]:
         """Returns what ``training.json`` holds."""
         config, pace = self.job.trainer, self._pacer.steps_per_second()
+        size, first = self.job.transform, self.learner.first_weights
         return {
             "devices": self.devices,
             "precision": asdict(self.precision),
-            "parameters": self.learner.model.count_params(),
+            **asdict(measure_size(self.learner.model, size.height_px, size.width_px)),
+            "first_weights": None if first is None else asdict(first),
             "train_examples": self.statistics.example_count,
             "batch_size": config.batch_size,
             "accumulate_steps": config.accumulate_steps,

@@ -64,19 +64,31 @@ def describe_model(facts: RunFacts) -> tuple[tuple[str, str], ...]:
     training = facts.training
     speed = defined(training.get("images_per_second"))
     memory = defined(training.get("peak_memory_bytes"))
+    flops, served = defined(training.get("flops")), facts.verdict.images_per_second
     rows = (
         ("Network", _describe_network(facts.configuration)),
         ("Inference", _describe_inference(facts.configuration)),
+        ("First weights", _describe_first_weights(training.get("first_weights"))),
         ("Parameters", format_count(defined(training.get("parameters")))),
+        ("Arithmetic of an image", f"{flops / 1e9:.3g}{NARROW_SPACE}GFLOP" if flops else ""),
         ("Precision", _describe_precision(training.get("precision"))),
         ("Devices", _describe_devices(training.get("devices"))),
         ("Training", _describe_length(training)),
         ("Best epoch", format_count(defined(training.get("best_epoch")))),
         ("Same bits again", _describe_determinism(training.get("deterministic"))),
         ("Training speed", f"{format_number(speed)} images/s" if speed else ""),
+        ("Network's speed", f"{format_number(served)} images/s, one at a time on a CPU" if served else ""),
         ("Peak memory of the process", f"{memory / 1e9:.1f}{NARROW_SPACE}GB" if memory else ""),
     )
     return tuple((label, value) for label, value in rows if value and value != DASH)
+
+
+def _describe_first_weights(first: Any) -> str:
+    """Returns what the training started from, unless that was random."""
+    if not isinstance(first, Mapping):
+        return ""
+    taken, fresh = format_count(first.get("taken")), len(first.get("fresh") or ())
+    return f"{first.get('source')}: {taken} taken over, {format_count(fresh)} fresh"
 
 
 def _describe_network(configuration: Mapping[str, Any]) -> str:

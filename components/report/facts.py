@@ -62,6 +62,8 @@ class Verdict:
     """What the evaluation remarked beside the gates."""
     smoke_test_reasons: tuple[str, ...] = ()
     """Why the exported model failed its smoke test."""
+    images_per_second: Number = None
+    """That the exported network predicts in the smoke test, one at a time on the CPU."""
 
 
 @dataclass(frozen=True)

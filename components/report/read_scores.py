@@ -48,6 +48,7 @@ def read_verdict(
         gates=tuple(_read_gate(gate) for gate in verdict.get("gates") or ()),
         notes=tuple(str(note) for note in verdict.get("notes") or ()),
         smoke_test_reasons=tuple(str(reason) for reason in smoke_test.get("reasons") or ()),
+        images_per_second=defined(smoke_test.get("images_per_second")),
     )
 
 

@@ -87,6 +87,7 @@ def test_it_passes_the_smoke_test(
     )
 
     report = json.loads((tmp_path / "blessing/smoke_test.json").read_text())
+    assert report["images_per_second"] > 0
     assert report["reasons"] == []
     assert blessing.get_int_custom_property("blessed") == 1
 

@@ -30,7 +30,7 @@ from components.report.draw_curves import (
     draw_chart,
     draw_learning_curves,
 )
-from components.report.facts import Epoch, RunFacts
+from components.report.facts import Epoch, RunFacts, Verdict
 from components.report.format_values import (
     format_change,
     format_count,
@@ -246,4 +246,17 @@ def test_model_facts_say_what_stopped_the_training_and_whether_it_repeats(make_f
     assert describe_model(make_facts(training=training)) == (
         ("Training", "3 epochs, 15 steps, ended by trainer.early_stopping_epochs, resumed after step 4"),
         ("Same bits again", "no: 2 devices"),
+    )
+
+
+def test_model_facts_tell_what_a_network_costs_and_what_it_started_from(make_facts: Make) -> None:
+    training = {
+        "flops": 2_345_678_901,
+        "first_weights": {"source": "imagenet", "taken": 1200, "fresh": ["score/kernel", "score/bias"]},
+    }
+    facts = make_facts(training=training, verdict=Verdict(images_per_second=12.5))
+    assert describe_model(facts) == (
+        ("First weights", "imagenet: 1,200 taken over, 2 fresh"),
+        ("Arithmetic of an image", f"2.35{SPACE}GFLOP"),
+        ("Network's speed", "12.5 images/s, one at a time on a CPU"),
     )
