@@ -21,8 +21,8 @@ from trainer.determinism import describe_determinism, force_determinism
 from trainer.distribution import list_training_devices, make_strategy, refuse_uneven_batches
 from trainer.history import EventWriter, replace_nan, write_history, write_summary
 from trainer.learner import distribute, make_learner, make_train_function
-from trainer.model_size import measure_size
 from trainer.measure_split import make_count_function, measure_split
+from trainer.model_size import measure_size
 from trainer.pace import Pacer, SavePacer, TimeBudget
 from trainer.pictures import PictureWriter
 from trainer.precision import detect_precision
