@@ -12,6 +12,7 @@ import math
 
 import tensorflow as tf
 
+from data.batch_part import WHOLE, Part
 from data.config import AugmentConfig
 
 # Weights of ITU-R BT.601.
@@ -26,6 +27,7 @@ def augment_batch(
     seed: tf.Tensor,
     ignore_id: int,
     fill: tf.Tensor,
+    part: Part = WHOLE,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Changes every example of a batch at random, image and mask alike.
 
@@ -36,6 +38,7 @@ def augment_batch(
         seed: int32 or int64 [2]; the same seed gives the same result, on any number of threads.
         ignore_id: the id of void, given to pixels that lie outside of the original.
         fill: float32 [3], the colour that such pixels have: what letterboxed images are padded with.
+        part: which part of the batch this is. The parts together are what the whole would be.
 
     Returns:
         float32 [batch, crop height, crop width, 3] in 0 to 255, and uint8 [batch, crop height, crop width].
@@ -43,7 +46,9 @@ def augment_batch(
     height = config.crop_height_px or masks.shape[1]
     width = config.crop_width_px or masks.shape[2]
     count = _COLOUR_DRAWS + _GEOMETRY_DRAWS
-    draws = tf.random.stateless_uniform([tf.shape(images)[0], count], seed, -1.0, 1.0)
+    size = tf.shape(images)[0]
+    draws = tf.random.stateless_uniform([size * part.count, count], seed, -1.0, 1.0)
+    draws = draws[size * part.index : size * (part.index + 1)]
     images = change_colours(images, config, draws[:, :_COLOUR_DRAWS])
     if not _moves(config, masks.shape[1], masks.shape[2]):
         return images, masks

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.augment import augment_batch
+from data.batch_part import WHOLE, Part
 from data.config import AugmentConfig, TransformConfig
 from data.decode_image import BitDepth
 from data.read_transformed import (
@@ -44,6 +45,7 @@ def make_dataset(
     seed: int = 0,
     start_step: int = 0,
     cache_in_memory_bytes: int = 2_000_000_000,
+    part: Part = WHOLE,
 ) -> tf.data.Dataset:
     """Makes batches of transformed examples.
 
@@ -65,10 +67,12 @@ def make_dataset(
             left out at next to no cost, but for those of the same epoch where data are read anew.
         cache_in_memory_bytes: decoded examples are kept in memory if all of them fit in so much. Larger
             data sets are read, and decoded, anew each epoch and shuffled in a buffer.
+        part: of every batch, the part that is made; nothing else is decoded but what stays in memory. All
+            parts have the same number of batches.
 
     Returns:
-        Dataset of ``image``: float32 [batch, height, width, 3] in 0 to 255, and ``mask``: uint8 [batch,
-        height, width]. With crops, height and width are the crop's.
+        Dataset of ``image``: float32 [part of batch, height, width, 3] in 0 to 255, and ``mask``: uint8 [part
+        of batch, height, width]. With crops, height and width are the crop's.
 
     Raises:
         RefusedError: there are no examples.
@@ -76,7 +80,7 @@ def make_dataset(
     files = find_files(patterns)
     statistics = read_statistics(files)
     records = _Records(tuple(files), transform, bit_depth, statistics.example_count)
-    order = _Order(batch_size, ignore_id, shuffle, repeat, seed, start_step)
+    order = _Order(batch_size, ignore_id, shuffle, repeat, seed, start_step, part)
     fits = records.decoded_bytes() <= cache_in_memory_bytes
     stored = _pick_from_memory(records, order) if fits else _stream_from_files(records, order)
 
@@ -84,7 +88,7 @@ def make_dataset(
         images = to_float(images)
         if augment is not None:
             images, masks = augment_batch(
-                images, masks, augment, tf.stack([seed, step]), ignore_id, statistics.channel_mean
+                images, masks, augment, tf.stack([seed, step]), ignore_id, statistics.channel_mean, part
             )
         return {"image": images, "mask": masks}
 
@@ -94,7 +98,7 @@ def make_dataset(
         )
     options = tf.data.Options()
     options.deterministic = True
-    # There is nothing to share out by file: every worker makes its part of each global batch.
+    # Among the devices of one process; every worker makes its own part of each batch.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     batches = stored.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
@@ -127,6 +131,15 @@ class _Order:
     repeat: bool
     seed: int
     start_step: int
+    part: Part
+
+    @property
+    def part_size(self) -> int:
+        return self.part.size(self.batch_size)
+
+    @property
+    def part_first(self) -> int:
+        return self.part.first(self.batch_size)
 
 
 def _pick_from_memory(records: _Records, order: _Order) -> tf.data.Dataset:
@@ -136,10 +149,11 @@ def _pick_from_memory(records: _Records, order: _Order) -> tf.data.Dataset:
     def pick(step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         real = tf.size(places)
         places = tf.ensure_shape(tf.pad(places, [[0, order.batch_size - real]]), [order.batch_size])
-        batch = tf.gather(images, places), tf.gather(masks, places)
+        first, end = order.part_first, order.part_first + order.part_size
+        batch = tf.gather(images, places[first:end]), tf.gather(masks, places[first:end])
         if order.repeat:
             return step, *batch
-        return step, *_blank(batch, tf.range(order.batch_size) < real, order.ignore_id)
+        return step, *_blank(batch, tf.range(first, end) < real, order.ignore_id)
 
     places = _order_examples(records.count, order).batch(order.batch_size, drop_remainder=order.repeat)
     return places.enumerate(order.start_step).map(pick, num_parallel_calls=tf.data.AUTOTUNE)
@@ -188,17 +202,35 @@ def _stream_from_files(records: _Records, order: _Order) -> tf.data.Dataset:
     end = np.iinfo(np.int64).max if order.repeat else 1
     # Whole epochs are left out without being read.
     serialized = tf.data.Dataset.range(start // records.count, end).flat_map(read_epoch)
-    decoded = serialized.skip(start % records.count).map(records.decode, num_parallel_calls=tf.data.AUTOTUNE)
+    serialized = serialized.skip(start % records.count)
+    if not order.repeat:
+        missing = tf.data.Dataset.from_tensors("").repeat(-records.count % order.batch_size)
+        serialized = serialized.concatenate(missing)
+    decoded = _take_part(serialized, order).map(
+        lambda example: _decode_or_blank(records, example, order), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    batches = decoded.batch(order.part_size, drop_remainder=True).enumerate(order.start_step)
+    return batches.map(lambda step, batch: (step, *batch))
 
-    def fill_up(step: tf.Tensor, batch: Pixels) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        real = tf.shape(batch[1])[0]
-        missing = order.batch_size - real
-        padded = tuple(tf.pad(part, [[0, missing]] + [[0, 0]] * (len(part.shape) - 1)) for part in batch)
-        shaped = tuple(tf.ensure_shape(part, [order.batch_size, *part.shape[1:]]) for part in padded)
-        return step, *_blank((shaped[0], shaped[1]), tf.range(order.batch_size) < real, order.ignore_id)
 
-    batches = decoded.batch(order.batch_size, drop_remainder=order.repeat)
-    return batches.enumerate(order.start_step).map(fill_up)
+def _take_part(serialized: tf.data.Dataset, order: _Order) -> tf.data.Dataset:
+    """Returns this part's examples of all batches, in their order."""
+    if order.part.count == 1:
+        return serialized
+
+    def is_own(place: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+        return tf.equal(place % order.batch_size // order.part_size, order.part.index)
+
+    return serialized.enumerate().filter(is_own).map(lambda _, example: example)
+
+
+def _decode_or_blank(records: _Records, serialized: tf.Tensor, order: _Order) -> Pixels:
+    """Returns an example; a black image, all void, for the empty strings that fill up the last batch."""
+    if order.repeat:
+        return records.decode(serialized)
+    size = (records.transform.height_px, records.transform.width_px)
+    blank = tf.zeros((*size, 3), stored_dtype(records.bit_depth)), tf.fill(size, np.uint8(order.ignore_id))
+    return tf.cond(tf.strings.length(serialized) > 0, lambda: records.decode(serialized), lambda: blank)
 
 
 def _shuffle(serialized: tf.data.Dataset, buffered: int, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:

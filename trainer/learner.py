@@ -235,11 +235,16 @@ def _update(learner: Learner, gradients: Any, learning_rate: Any) -> None:
 def distribute(strategy: tf.distribute.Strategy, dataset: Any) -> Any:
     """Shares a data set's batches out among the devices, and brings them there ahead of time.
 
-    One CPU device needs neither.
+    One CPU device needs neither. Of several workers, each has made its own part of the batches already.
     """
     devices = strategy.extended.worker_devices
     is_one_cpu = len(devices) == 1 and tf.DeviceSpec.from_string(devices[0]).device_type == "CPU"
-    return dataset if is_one_cpu else strategy.experimental_distribute_dataset(dataset)
+    if is_one_cpu:
+        return dataset
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        size = dataset.element_spec["image"].shape[0] // len(devices)
+        return strategy.distribute_datasets_from_function(lambda _: dataset.rebatch(size))
+    return strategy.experimental_distribute_dataset(dataset)
 
 
 def _apply_gradients(learner: Learner, gradients: Any, learning_rate: Any) -> None:

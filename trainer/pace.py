@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 # Epochs of a small data set are shorter than it takes to save one.
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -21,17 +22,24 @@ class TimeBudget:
     Args:
         limit_seconds: for the whole training, None for no limit.
         spent_seconds: by earlier attempts at the same training.
+        now: tells the time in seconds; this machine's clock if None.
     """
 
-    def __init__(self, limit_seconds: float | None, spent_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        limit_seconds: float | None,
+        spent_seconds: float = 0.0,
+        now: Callable[[], float] | None = None,
+    ) -> None:
         self._limit = limit_seconds
-        self._started = time.monotonic() - spent_seconds
+        self._now = now or time.monotonic
+        self._started = self._now() - spent_seconds
         self.reserved_seconds = 0.0
         """What the work after the last step (validation) will take."""
 
     def elapsed_seconds(self) -> float:
         """Returns the time of this attempt and of the earlier ones."""
-        return time.monotonic() - self._started
+        return self._now() - self._started
 
     def share(self) -> float:
         """Returns how much of the time for steps has passed, 0 to 1; always 0 without a limit."""

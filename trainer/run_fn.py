@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from data.config import AugmentConfig, DataConfig, TransformConfig
@@ -15,27 +16,38 @@ from trainer.export import export_model
 from trainer.fn_args import FnArgs, Records
 from trainer.inference_config import InferenceConfig
 from trainer.search_space import merge_values
+from trainer.team import join_team
 from trainer.train import TrainingJob, train
 
 
 def run_fn(fn_args: FnArgs) -> None:
     """Trains on Transform's examples and exports the best network.
 
+    Where ``TF_CONFIG`` names several workers, all of them call it, and the chief exports.
+
     Raises:
         RefusedError: there are no training examples, or fewer devices than asked for.
         TrainingDivergedError: the loss is no number.
+        WorkerLostError: another worker is gone.
     """
+    team = join_team()
     job = make_job(fn_args)
-    result = train(job)
-    export_model(
-        result.model,
-        job.trainer.model,
-        job.data,
-        job.transform,
-        result.statistics,
-        fn_args.serving_model_dir,
-        _read_inference(fn_args),
-    )
+    with team.explain_loss():
+        team.refuse_other_training(PurePosixPath(job.checkpoint_dir).name)
+    result = train(job, team)
+    if team.is_chief:
+        export_model(
+            result.model,
+            job.trainer.model,
+            job.data,
+            job.transform,
+            result.statistics,
+            fn_args.serving_model_dir,
+            _read_inference(fn_args),
+        )
+    # Should the chief be lost before, the others must be there for it to go on.
+    with team.explain_loss():
+        team.wait()
     # Not sooner: an export that fails must not cost the training.
     result.checkpoints.remove()
 

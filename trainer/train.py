@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import resource
-import time
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import keras
@@ -18,15 +20,16 @@ from data.read_transformed import DatasetStatistics, read_statistics
 from trainer.checkpoints import Checkpoints, TrainingRecord
 from trainer.confusion_matrix import compute_metrics
 from trainer.determinism import describe_determinism, force_determinism
-from trainer.distribution import list_training_devices, make_strategy, refuse_uneven_batches
+from trainer.distribution import refuse_uneven_batches
 from trainer.history import EventWriter, replace_nan, write_history, write_summary
 from trainer.learner import distribute, make_learner, make_train_function
 from trainer.measure_split import make_count_function, measure_split
 from trainer.model_size import measure_size
 from trainer.pace import Pacer, SavePacer, TimeBudget
 from trainer.pictures import PictureWriter
-from trainer.precision import detect_precision
 from trainer.schedule import learning_rate_at
+from trainer.team import Team, join_team
+from trainer.team_checkpoints import make_checkpoints, resume_together
 from trainer.training_job import TrainingJob as TrainingJob
 from trainer.training_job import make_training_set, make_validation_set, refuse_blind_stopping
 
@@ -40,7 +43,8 @@ class TrainingResult:
     """A trained network.
 
     Attributes:
-        model: with the best weights; its layers may have half precision.
+        model: with the best weights, of several workers on the chief alone; its layers may have half
+            precision.
         statistics: of the train split.
         history: one entry an epoch, as in ``history.jsonl``.
         summary: what ``training.json`` holds.
@@ -54,47 +58,62 @@ class TrainingResult:
     checkpoints: Checkpoints
 
 
-def train(job: TrainingJob) -> TrainingResult:
+def train(job: TrainingJob, team: Team | None = None) -> TrainingResult:
     """Trains a network, or goes on where an earlier attempt at the same training was stopped.
+
+    Args:
+        job: what to train.
+        team: the workers that train together; if None, those that ``TF_CONFIG`` names.
 
     Raises:
         RefusedError: there are no examples, fewer devices than asked for, or no validation split to stop
             early by.
         TrainingDivergedError: the loss is no number.
+        WorkerLostError: another worker is gone.
     """
-    with force_determinism(job.trainer.deterministic):
-        loop = _Loop(job)
+    team = team or join_team()
+    with force_determinism(job.trainer.deterministic), team.explain_loss(), _own_logs(job, team) as job:
+        loop = _Loop(job, team)
         loop.run()
-    summary = loop.summarize()
-    write_summary(job.log_dir, summary)
+        summary = loop.summarize()
+        write_summary(job.log_dir, summary)
     return TrainingResult(loop.learner.model, loop.statistics, loop.record.history, summary, loop.checkpoints)
+
+
+@contextmanager
+def _own_logs(job: TrainingJob, team: Team) -> Iterator[TrainingJob]:
+    """Lets only the chief write where the job says; the others' records go to a folder that goes again."""
+    if team.is_chief:
+        yield job
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield replace(job, log_dir=folder)
 
 
 class _Loop:
     """One training. ``run`` once."""
 
-    def __init__(self, job: TrainingJob) -> None:
-        self.job = job
+    def __init__(self, job: TrainingJob, team: Team) -> None:
+        self.job, self.team = job, team
         config = job.trainer
         refuse_blind_stopping(job)
         self.statistics = read_statistics(job.train_patterns)
-        self.devices = list_training_devices(config.devices)
+        self.devices = team.list_devices(config.devices)
         refuse_uneven_batches(config.batch_size, self.devices)
-        self.precision = detect_precision(config.precision, self.devices)
-        self.learner = make_learner(
-            config, len(job.class_names), self.statistics, make_strategy(config.devices), self.precision
-        )
+        self.precision = team.choose_precision(config.precision, self.devices)
+        strategy = team.make_strategy(config.devices)
+        self.learner = make_learner(config, len(job.class_names), self.statistics, strategy, self.precision)
         self.total_steps = self._step_after(config.epochs)
         self.record = TrainingRecord()
-        self.checkpoints = Checkpoints(job.checkpoint_dir, self.learner, self.record)
-        is_resumed = self.checkpoints.restore_last()
+        self.checkpoints = make_checkpoints(team, job.checkpoint_dir, self.learner, self.record)
+        is_resumed = resume_together(team, self.checkpoints, self.learner, self.record)
         self.resumed_from_epoch = self.record.epochs if is_resumed else None
         self.resumed_from_step = int(self.learner.step) if is_resumed else None
         self._shown_steps = 0.0
         self._save_pacer = SavePacer(self.record.seconds)
-        self._budget = TimeBudget(
-            config.max_minutes * 60 if config.max_minutes else None, self.record.seconds
-        )
+        limit_seconds = config.max_minutes * 60 if config.max_minutes else None
+        team.tick()
+        self._budget = TimeBudget(limit_seconds, self.record.seconds, team.now)
         self._budget.reserved_seconds = self.record.validation_seconds or 0.0
         self._pacer = Pacer()
         self._validation_images = 0
@@ -106,14 +125,15 @@ class _Loop:
         train_steps = make_train_function(
             learner, job.trainer, self.statistics, job.data.ignore_id, self.total_steps
         )
-        training_set = make_training_set(job, start_step=int(learner.step))
+        training_set = make_training_set(job, int(learner.step), self.team.part)
         iterator = iter(distribute(learner.strategy, training_set))
-        validation_set = make_validation_set(job)
+        validation_set = make_validation_set(job, self.team.part)
         count_batch = make_count_function(learner, len(job.class_names), job.data.ignore_id)
         scalars = EventWriter(job.log_dir)
         if validation_set is not None:
             self._validation_images = int(validation_set.cardinality()) * job.trainer.batch_size
-            self._pictures = PictureWriter(scalars, validation_set, build_class_table(job.data))
+            if self.team.is_chief:
+                self._pictures = PictureWriter(scalars, validation_set, build_class_table(job.data))
         with current().stage("train", total=self.total_steps) as stage:
             is_done = self._is_done()
             while not is_done:
@@ -183,11 +203,11 @@ class _Loop:
 
     def _take_steps(self, train_steps: Any, iterator: Any, last_step: int) -> float:
         """Trains for about a second; returns the mean loss."""
-        record, step, started = self.record, int(self.learner.step), time.monotonic()
+        record, step, started = self.record, int(self.learner.step), self.team.tick()
         self.learner.time_share.assign(self._budget.share())
         count = self._pacer.next_count(last_step - step, self._budget.remaining_seconds())
         losses = train_steps(iterator, tf.constant(count)).numpy().tolist()
-        seconds = time.monotonic() - started
+        seconds = self.team.tick() - started
         self._pacer.note(count, seconds)
         self._refuse_nan(losses, step)
         record.part_steps += count
@@ -222,7 +242,7 @@ class _Loop:
 
     def _validate(self, count_batch: Any, validation_set: Any) -> dict[str, float]:
         """Measures the validation split at working size, and keeps the weights if they are the best."""
-        learner, started = self.learner, time.monotonic()
+        learner, started = self.learner, self.team.tick()
         if learner.average:
             learner.average.swap()
         matrix = measure_split(learner, count_batch, validation_set, len(self.job.class_names))
@@ -237,7 +257,7 @@ class _Loop:
             self._pictures.write(learner.model, int(learner.step), self._progress(), elapsed)
         if learner.average:
             learner.average.swap()
-        self.record.validation_seconds = time.monotonic() - started
+        self.record.validation_seconds = self.team.tick() - started
         self._budget.reserved_seconds = self._expect_validation()
         return metrics
 
@@ -265,6 +285,7 @@ class _Loop:
         self.record.seconds = self._budget.elapsed_seconds()
         if is_last or self._save_pacer.is_due(self.record.seconds):
             self.checkpoints.save_last()
+            self.team.tick()
             self._save_pacer.note(self.record.seconds, self._budget.elapsed_seconds())
 
     def _progress(self) -> float:

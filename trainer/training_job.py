@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data.batch_examples import make_dataset
+from data.batch_part import WHOLE, Part
 from data.config import AugmentConfig, DataConfig, TransformConfig
 from data.errors import Problem, RefusedError
 from trainer.config import TrainerConfig
@@ -41,8 +42,8 @@ class TrainingJob:
         return tuple(entry.name for entry in self.data.classes)
 
 
-def make_training_set(job: TrainingJob, start_step: int) -> Any:
-    """Makes the endless batches of all steps from ``start_step`` on, ``images_per_step`` each."""
+def make_training_set(job: TrainingJob, start_step: int, part: Part = WHOLE) -> Any:
+    """Makes the endless batches of all steps from ``start_step`` on: a part of ``images_per_step`` each."""
     return _make_dataset(
         job,
         job.train_patterns,
@@ -52,14 +53,15 @@ def make_training_set(job: TrainingJob, start_step: int) -> Any:
         repeat=True,
         seed=job.trainer.seed,
         start_step=start_step,
+        part=part,
     )
 
 
-def make_validation_set(job: TrainingJob) -> Any | None:
-    """Makes the batches of the validation split, None where there is no such split."""
+def make_validation_set(job: TrainingJob, part: Part = WHOLE) -> Any | None:
+    """Makes a part of the batches of the validation split, None where there is no such split."""
     if not job.val_patterns:
         return None
-    return _make_dataset(job, job.val_patterns, batch_size=job.trainer.batch_size)
+    return _make_dataset(job, job.val_patterns, batch_size=job.trainer.batch_size, part=part)
 
 
 def _make_dataset(job: TrainingJob, patterns: tuple[str, ...], **options: Any) -> Any:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from data import features
 from data.batch_examples import make_dataset
+from data.batch_part import WHOLE, Part
 from data.config import AugmentConfig, TransformConfig
 from data.errors import RefusedError
 from data.read_transformed import count_examples, read_statistics
@@ -223,3 +224,24 @@ def test_records_of_another_size_are_an_error(records: list[str]) -> None:
     other = TransformConfig(height_px=HEIGHT, width_px=WIDTH + 4)
     with pytest.raises(tf.errors.InvalidArgumentError):
         list(make_dataset(records, other, batch_size=4, ignore_id=VOID))
+
+
+@pytest.mark.parametrize("cache", [MEMORY, FILES])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_are_the_whole_batches_parts(tmp_path: Path, cache: int, training: bool, parts: int) -> None:
+    # Seven examples: without repetition the second batch of six has one, so that parts of it are empty.
+    patterns = write_records(tmp_path, [3, 4])
+    settings: dict[str, Any] = {"batch_size": 6, "ignore_id": VOID, "cache_in_memory_bytes": cache}
+    if training:
+        settings |= {"augment": AugmentConfig(), "shuffle": True, "repeat": True, "seed": 5, "start_step": 3}
+    whole, *shared = (
+        list(make_dataset(patterns, TRANSFORM, part=part, **settings).take(4).as_numpy_iterator())
+        for part in (WHOLE, *(Part(index, parts) for index in range(parts)))
+    )
+    assert len(whole) == (4 if training else 2)
+    assert all(len(one) == len(whole) for one in shared)
+    for number, batch in enumerate(whole):
+        for key, values in batch.items():
+            joined = np.concatenate([one[number][key] for one in shared])
+            np.testing.assert_allclose(joined, values, atol=1e-4 if key == "image" else 0)

@@ -50,8 +50,8 @@ def reserve_ports(count: int) -> Iterator[list[int]]:
         yield ports
 
 
-def start_worker(job: Path, index: int, ports: list[int], *options: str) -> subprocess.Popen[str]:
-    """Starts one worker."""
+def start_worker(job: Path, index: int, ports: list[int], **variables: str) -> subprocess.Popen[str]:
+    """Starts one worker; ``WITHOUT_EXPORT`` among its environment variables lets it write no model."""
     workers = [f"127.0.0.1:{port}" for port in ports]
     config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
     environment = {
@@ -60,8 +60,9 @@ def start_worker(job: Path, index: int, ports: list[int], *options: str) -> subp
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "",
         "TF_CONFIG": json.dumps(config),
+        **variables,
     }
-    command = [sys.executable, __file__, str(job), *options]
+    command = [sys.executable, __file__, str(job)]
     with job.with_name(f"{job.stem}-{index}.log").open("w") as log:
         return subprocess.Popen(command, env=environment, cwd=REPOSITORY, stderr=log, stdout=log, text=True)
 
@@ -80,19 +81,22 @@ def wait_for(processes: list[subprocess.Popen[str]], job: Path) -> list[Ended]:
     return [Ended(process.returncode, log) for process, log in zip(processes, logs, strict=True)]
 
 
-def run_workers(job: Path, count: int) -> list[Ended]:
+def run_workers(job: Path, count: int, **variables: str) -> list[Ended]:
     """Runs workers to their end; with other ports, should somebody else have taken one meanwhile."""
     for _ in range(3):
         with reserve_ports(count) as ports:
-            ended = wait_for([start_worker(job, index, ports) for index in range(count)], job)
+            processes = [start_worker(job, index, ports, **variables) for index in range(count)]
+            ended = wait_for(processes, job)
         if not any("is taken" in one.stderr or "Could not start gRPC" in one.stderr for one in ended):
             break
     return ended
 
 
 if __name__ == "__main__":
-    from trainer import pace, run_worker
+    from trainer import pace, run_fn, run_worker
 
+    if os.environ.get("WITHOUT_EXPORT"):
+        run_fn.export_model = lambda *_: None
     pace.SECONDS_BETWEEN_CHECKPOINTS, pace._SAVING_SHARE = 0.0, float("inf")
     status = run_worker.main()
     sys.stderr.flush()

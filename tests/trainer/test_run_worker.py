@@ -1,0 +1,195 @@
+"""Several workers in processes of their own: the same training as one, and what a lost worker costs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data.config import AugmentConfig
+from trainer.config import ModelConfig
+from trainer.run_fn import make_job as make_training_job
+from trainer.run_worker import AGAIN, REFUSED, read_job
+from trainer.train import train
+from trainer.training_job import TrainingJob
+
+MakeJob = Callable[..., TrainingJob]
+STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def workers() -> ModuleType:
+    """The module worker_processes.py."""
+    path = Path(__file__).with_name("worker_processes.py")
+    spec = importlib.util.spec_from_file_location("worker_processes", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def write_job(make_job: MakeJob, tmp_path: Path) -> Callable[..., Path]:
+    """Writes job files of the same training, whose results are apart. One epoch is one step."""
+
+    def write(name: str, val_count: int = 5, **trainer: Any) -> Path:
+        settings = {"epochs": STEPS, "batch_size": 12, "validate_every_epochs": 10, "seed": 3}
+        # What falls out is drawn on each device.
+        settings["model"] = ModelConfig(width=4, head="fcn32s", dropout=0.0)
+        job = make_job(train_count=12, val_count=val_count, **{**settings, "devices": "auto", **trainer})
+        sections = {
+            "data": job.data.model_dump(mode="json"),
+            "transform": job.transform.model_dump(mode="json"),
+            "augment": AugmentConfig().model_dump(mode="json"),
+            "trainer": job.trainer.model_dump(mode="json"),
+        }
+        folder = tmp_path / name
+        folder.mkdir()
+        file = folder / "job.json"
+        arguments = {
+            "train_files": list(job.train_patterns),
+            "eval_files": list(job.val_patterns),
+            "serving_model_dir": str(folder / "model"),
+            "model_run_dir": str(folder / "logs"),
+            "custom_config": {
+                "config": json.dumps(sections),
+                "code_fingerprint": "abc",
+                "checkpoint_root": str(folder / "checkpoints"),
+            },
+        }
+        file.write_text(json.dumps(arguments))
+        return file
+
+    return write
+
+
+def read_history(job: Path) -> list[dict[str, Any]]:
+    path = job.parent / "logs/history.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def assert_same_training(job: Path, other: Path) -> None:
+    history, expected = read_history(job), read_history(other)
+    assert len(history) == len(expected)
+    losses = [entry["loss"] for entry in expected]
+    assert len(set(losses)) == len(losses)
+    np.testing.assert_allclose([entry["loss"] for entry in history], losses, atol=1e-4)
+    for entry, one in zip(history, expected, strict=True):
+        assert (entry["val"] is None) == (one["val"] is None)
+        if one["val"]:
+            assert entry["val"]["mean_iou"] == pytest.approx(one["val"]["mean_iou"], abs=0.005)
+    ours, theirs = (
+        [weight.numpy() for weight in tf.saved_model.load(str(one.parent / "model")).weights]
+        for one in (job, other)
+    )
+    for weight, value in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(weight, value, atol=1e-3)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 200) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_two_workers_have_the_losses_of_one(
+    workers: ModuleType, write_job: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    alone, together = write_job("alone", val_count=0), write_job("together", val_count=0)
+    expected = train(make_training_job(read_job(str(alone)))).history
+    ended = workers.run_workers(together, 2, WITHOUT_EXPORT="1")
+    assert [one.status for one in ended] == [0, 0], ended
+    history = read_history(together)
+    losses = [entry["loss"] for entry in expected]
+    assert len(set(losses)) == STEPS
+    np.testing.assert_allclose([entry["loss"] for entry in history], losses, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.long("starts up to three workers")
+@pytest.mark.parametrize(
+    ("count", "settings"),
+    [
+        (2, {}),
+        (3, {"optimizer": "sgd", "ema_momentum": 0.5, "class_weighting": "median_frequency"}),
+        (3, {"batch_size": 6, "accumulate_steps": 2, "cache_in_memory_bytes": 0}),
+    ],
+)
+def test_workers_train_and_export_as_one(
+    workers: ModuleType, write_job: Callable[..., Path], count: int, settings: dict[str, Any]
+) -> None:
+    alone, together = write_job("alone", **settings), write_job("together", **settings)
+    for job, size in ((alone, 1), (together, count)):
+        ended = workers.run_workers(job, size)
+        assert [one.status for one in ended] == [0] * size, ended
+    assert_same_training(together, alone)
+    summary = json.loads((together.parent / "logs/training.json").read_text())
+    assert summary["devices"] == [f"worker-{index}/CPU:0" for index in range(count)]
+    assert list((together.parent / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.long("kills a worker and starts again")
+@pytest.mark.parametrize(("count", "lost"), [(2, 0), (2, 1), (3, 1)])
+def test_lost_worker_ends_the_others_and_the_same_command_goes_on(
+    workers: ModuleType, write_job: Callable[..., Path], count: int, lost: int
+) -> None:
+    settings = {"epochs": 60}
+    whole, broken = write_job("whole", **settings), write_job("broken", **settings)
+    assert [one.status for one in workers.run_workers(whole, count)] == [0] * count
+    with workers.reserve_ports(count) as ports:
+        processes = [workers.start_worker(broken, index, ports) for index in range(count)]
+        wait_until(lambda: len(read_history(broken)) >= 5)
+        processes[lost].kill()
+        ended = workers.wait_for(processes, broken)
+    assert len(read_history(broken)) < 60
+    for index, one in enumerate(ended):
+        if index == lost:
+            assert one.status == -9
+            continue
+        assert one.status == AGAIN, one.stderr
+        assert one.stderr.splitlines()[-1].endswith("training goes on from the last checkpoint.")
+    assert [one.status for one in workers.run_workers(broken, count)] == [0] * count
+    summary = json.loads((broken.parent / "logs/training.json").read_text())
+    assert summary["resumed_from_epoch"] >= 1
+    assert_same_training(broken, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.long("starts two workers")
+def test_time_limit_ends_all_workers_at_the_same_step(
+    workers: ModuleType, write_job: Callable[..., Path]
+) -> None:
+    job = write_job("timed", epochs=100_000, max_minutes=0.1, validate_every_epochs=100_000)
+    assert [one.status for one in workers.run_workers(job, 2)] == [0, 0]
+    summary = json.loads((job.parent / "logs/training.json").read_text())
+    assert summary["stopped_by"] == "time" and 0 < summary["steps"] < 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.long("starts two workers")
+def test_workers_that_were_not_given_the_same_are_refused(
+    workers: ModuleType, write_job: Callable[..., Path]
+) -> None:
+    jobs = write_job("one"), write_job("other", seed=4)
+    with workers.reserve_ports(2) as ports:
+        processes = [workers.start_worker(job, index, ports) for index, job in enumerate(jobs)]
+        for process in processes:
+            process.wait(200)
+    assert processes[1].returncode == REFUSED
+    assert processes[0].returncode == AGAIN
+    assert "differ from the chief's" in jobs[1].with_name("job-1.log").read_text()
