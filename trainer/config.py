@@ -46,6 +46,7 @@ class TrainerConfig(FrozenModel):
     devices: int | Literal["auto"] = "auto"
     """auto: all GPUs, or one CPU device. A number: so many GPUs, or logical CPU devices without any."""
     precision: Precision = "auto"
+    """auto: half precision where the hardware has it. CPUs without it train in float32 whatever is set."""
     seed: int = Field(0, ge=0)
     deterministic: bool = False
     """Kernels that give the same bits again on GPUs, too; slower there. One CPU device needs no such word."""

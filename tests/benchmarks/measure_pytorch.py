@@ -1,5 +1,8 @@
 """The training loop against PyTorch's: same network, batch and crop, in float32 and in bfloat16.
 
+Ours trains in what ``trainer.precision`` becomes on this machine: where the CPU has no bfloat16, in float32,
+and PyTorch's autocast is held against that.
+
 PyTorch lives in an environment of its own (``make torch``) and answers from a process of its own. Without
 it there is nothing to measure, and no row.
 """
@@ -17,16 +20,16 @@ import tensorflow as tf
 from harness import Job, Row, alternate, compare_at_least, note, run_measurement, time_call
 
 from data.read_transformed import DatasetStatistics
-from trainer.config import ModelConfig, TrainerConfig
+from trainer.config import ModelConfig, Precision, TrainerConfig
 from trainer.distribution import make_strategy
 from trainer.learner import make_learner, make_train_function
-from trainer.precision import PrecisionChoice
+from trainer.precision import PrecisionChoice, choose_precision, read_cpu_flags
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = Path(os.environ.get("TORCH_VENV", REPOSITORY / ".venv-torch")) / "bin/python"
 # What `init` proposes for CamVid.
 _NUM_CLASSES, _IGNORE_ID, _HEIGHT_PX, _WIDTH_PX = 11, 255, 184, 240
-_TARGET = {"mixed_bfloat16": 1.2, "float32": 1.0}
+_TARGET: dict[Precision, float] = {"mixed_bfloat16": 1.2, "float32": 1.0}
 
 
 class _Torch:
@@ -66,11 +69,10 @@ class _Torch:
 class _Ours:
     """Our loop under MirroredStrategy on one device, on one fixed batch."""
 
-    def __init__(self, config: TrainerConfig, steps: int, precision: str) -> None:
+    def __init__(self, config: TrainerConfig, steps: int, choice: PrecisionChoice) -> None:
         ones = np.ones(_NUM_CLASSES)
         mean, std = np.full(3, 110.0), np.full(3, 60.0)
         statistics = DatasetStatistics(mean, std, ones, ones, 367)
-        choice = PrecisionChoice(precision, "measured")
         self._images = steps * config.batch_size
         self.learner = make_learner(config, _NUM_CLASSES, statistics, make_strategy(1), choice)
         self._function = make_train_function(self.learner, config, statistics, _IGNORE_ID, 1_000_000)
@@ -99,11 +101,14 @@ def measure(job: Job) -> list[Row]:
     rows = []
     for precision, target in _TARGET.items():
         steps = 1 if job.quick else 10 if precision == "float32" else 4
-        ours, torch = _Ours(config, steps, precision), _Torch(config, steps, precision)
+        choice = choose_precision(precision, [], read_cpu_flags())
+        ours, torch = _Ours(config, steps, choice), _Torch(config, steps, precision)
         trainable = sum(int(np.prod(w.shape)) for w in ours.learner.model.trainable_weights)
         if trainable != torch.parameters:
             raise RuntimeError(f"not the same network: {trainable} weights and {torch.parameters}")
         name = f"PyTorch, {precision.removeprefix('mixed_')}"
+        if choice.policy != precision:
+            name += f" (ours {choice.policy})"
         rates = alternate(ours.rate, torch.rate, job.pairs, name)
         torch.close()
         about = f"{config.model.head}, batch 8 of {_HEIGHT_PX}x{_WIDTH_PX}; PyTorch with channels_last"

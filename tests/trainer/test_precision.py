@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from trainer.config import Precision
 from trainer.precision import choose_precision, read_cpu_flags, read_gpu_capabilities
 
 
@@ -33,10 +34,26 @@ def test_auto_follows_the_weakest_device(
 
 
 def test_configuration_is_obeyed() -> None:
-    choice = choose_precision("mixed_float16", [], {"amx_bf16"})
+    choice = choose_precision("mixed_float16", [(6, 1)], {"avx2"})
     assert choice.policy == "mixed_float16" and choice.scales_loss
     assert "trainer.precision" in choice.reason
     assert not choose_precision("float32", [(9, 0)], set()).scales_loss
+
+
+@pytest.mark.parametrize(
+    ("setting", "flags", "policy"),
+    [
+        ("mixed_bfloat16", {"avx2"}, "float32"),
+        ("mixed_bfloat16", {"avx512_bf16"}, "mixed_bfloat16"),
+        ("mixed_float16", {"avx2", "amx_bf16"}, "float32"),
+        ("mixed_float16", {"avx512_fp16"}, "mixed_float16"),
+        ("float32", {"amx_bf16"}, "float32"),
+    ],
+)
+def test_no_cpu_emulates_half_precision(setting: Precision, flags: set[str], policy: str) -> None:
+    choice = choose_precision(setting, [], flags)
+    assert choice.policy == policy
+    assert ("emulate" in choice.reason) == (policy != setting)
 
 
 def test_reason_names_what_was_found() -> None:

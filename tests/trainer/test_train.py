@@ -203,7 +203,9 @@ def test_smaller_data_set_than_a_batch_trains(make_job: MakeJob) -> None:
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_trains(make_job: MakeJob, precision: str) -> None:
+def test_half_precision_trains(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    # As on a CPU that has it; others train in float32.
+    monkeypatch.setattr("trainer.precision.read_cpu_flags", lambda: {"amx_bf16", "amx_fp16"})
     job = make_job(
         train_count=4,
         batch_size=4,
