@@ -16,8 +16,8 @@ from data import features
 from data.config import ClassConfig, DataConfig, TransformConfig
 from trainer.average_variants import make_settings
 from trainer.confusion_matrix import confusion_matrix
-from trainer.export import ServedModel
 from trainer.inference_config import InferenceConfig
+from trainer.served_model import ServedModel
 
 # Networks are traced.
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from PIL import Image
 
 from data.config import ClassConfig, DataConfig, TransformConfig
 from data.read_transformed import DatasetStatistics
-from trainer import export, predict
+from trainer import finish_logits, predict
 from trainer.backbones import build_vgg16_encoder
 from trainer.batch_normalization import SynchronizedBatchNormalization
 from trainer.build_model import build_model
@@ -85,7 +85,7 @@ def make_predictor(make_network: MakeNetwork, tmp_path_factory: pytest.TempPathF
             data = DataConfig(root="unused", classes=classes)
             transform = TransformConfig(height_px=height, width_px=width)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(export, "BAND_SCORES", 20_000)
+                patch.setattr(finish_logits, "BAND_SCORES", 20_000)
                 export_model(make_network(config), config, data, transform, statistics, folder)
             made[height, width] = Predictor(folder)
         return made[height, width]
