@@ -17,8 +17,9 @@ from trainer.classify import BAND_SCORES, classify
 from trainer.inference_config import InferenceConfig
 from trainer.inference_file import read_inference
 
-# What the networks hold at once for a pixel of the frame: features of VGG16's first block, in bytes; and
-# for each of its scores (the last deconvolution unrolls 4 of them a pixel and writes one; all are floats).
+# What models of earlier releases, which do not say it themselves, hold at once for a pixel of the frame:
+# features of VGG16's first block, in bytes; and for each of its scores (the last deconvolution unrolls 4 of
+# them a pixel and writes one; all are floats).
 _FEATURE_BYTES = 600
 _SCORE_BYTES = 20
 _NETWORK_BYTES = 2_000_000_000
@@ -70,19 +71,19 @@ class Predictor:
         """Returns how many images may go through the network at once."""
         if not self.can_tile:
             return _MAX_BATCH
-        height, width, classes = self._frame_shape()
-        return max(1, min(_MAX_BATCH, _NETWORK_BYTES // (height * width * _bytes_per_pixel(classes))))
+        height, width, _ = self._frame_shape()
+        return max(1, min(_MAX_BATCH, _NETWORK_BYTES // (height * width * self._pixel_bytes())))
 
     def choose_tile_px(self) -> int | None:
         """Returns the side of the tiles that a frame is too large to do without; None if it is not."""
         if not self.can_tile:
             return None
-        height, width, classes = self._frame_shape()
-        if height * width * _bytes_per_pixel(classes) <= _NETWORK_BYTES:
+        height, width, _ = self._frame_shape()
+        pixel_bytes = self._pixel_bytes()
+        if height * width * pixel_bytes <= _NETWORK_BYTES:
             return None
-        prepared = self._signatures["prepare_images"](image_bytes=tf.constant([], tf.string))
-        around = 2 * int(prepared["tile_reach_px"])
-        side = math.isqrt(_TILE_BYTES // _bytes_per_pixel(classes))
+        around = 2 * int(self._prepare_none()["tile_reach_px"])
+        side = math.isqrt(_TILE_BYTES // pixel_bytes)
         return max(_SMALLEST_TILE_PX, side - around)
 
     def predict(self, images: Sequence[bytes], inference: InferenceConfig | None = None) -> list[Prediction]:
@@ -133,6 +134,16 @@ class Predictor:
         frames = self._signatures["prepare_images"].structured_outputs["frames"].shape
         logits = self._signatures["predict_tiles"].structured_outputs["logits"].shape
         return int(frames[1]), int(frames[2]), int(logits[3])
+
+    def _pixel_bytes(self) -> int:
+        """Returns how much memory the network needs for each pixel of a frame."""
+        if "tile_pixel_bytes" in self._signatures["prepare_images"].structured_outputs:
+            return int(self._prepare_none()["tile_pixel_bytes"])
+        return _FEATURE_BYTES + _SCORE_BYTES * self._frame_shape()[2]
+
+    def _prepare_none(self) -> Any:
+        """Returns what ``prepare_images`` says of the network, whatever the images."""
+        return self._signatures["prepare_images"](image_bytes=tf.constant([], tf.string))
 
     def _classify_tiles(self, prepared: Any, tile_px: int) -> tuple[NDArray[np.uint8], float]:
         frame = prepared["frames"]
@@ -213,10 +224,6 @@ def _fill_window(
         class_ids[first:end, column.first : column.end] = ids.numpy()
         total += float(tf.reduce_sum(probability))
     return total
-
-
-def _bytes_per_pixel(classes: int) -> int:
-    return _FEATURE_BYTES + _SCORE_BYTES * classes
 
 
 def _round_up(value: int, step: int) -> int:

@@ -19,20 +19,20 @@ from trainer.upsampling import KERNEL_SIZE, ResizeConvolution2D, SubPixelConvolu
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """Cell i of a tensor depends on the pixels ``i * stride_px + first_px`` to before ``... + end_px``."""
 
     stride_px: float
     first_px: float
     end_px: float
 
-    def widen(self, before_px: float, behind_px: float, stride_px: float | None = None) -> _View:
+    def widen(self, before_px: float, behind_px: float, stride_px: float | None = None) -> View:
         """Returns a view that goes so much further, with another stride if that is given."""
         stride = self.stride_px if stride_px is None else stride_px
-        return _View(stride, self.first_px - before_px, self.end_px + behind_px)
+        return View(stride, self.first_px - before_px, self.end_px + behind_px)
 
 
-_EVERYTHING = _View(1, -math.inf, math.inf)
+_EVERYTHING = View(1, -math.inf, math.inf)
 
 
 def measure_reach_px(network: keras.Model) -> float:
@@ -48,23 +48,29 @@ def measure_reach_px(network: keras.Model) -> float:
         A whole number; infinity where global pooling (squeeze and excitation) makes every pixel depend on the
         whole image.
     """
-    views: dict[int, _View] = {}
-    for operation in network.operations:  # In the order of the computation.
-        if isinstance(operation, keras.layers.InputLayer):
-            view = _View(1, 0, 1)
-        else:
-            seen = [views[id(tensor)] for tensor in keras.tree.flatten(operation.input)]
-            view = _look_through(operation, _merge(seen))
-        for tensor in keras.tree.flatten(operation.output):
-            views[id(tensor)] = view
+    views = trace_views(network)
     found = views[id(network.outputs[0])]
     reach = max(-found.first_px, found.end_px - found.stride_px)
     return reach if math.isinf(reach) else math.ceil(reach)
 
 
-def _merge(views: Sequence[_View]) -> _View:
+def trace_views(network: keras.Model) -> dict[int, View]:
+    """Returns what the cells of each tensor of a functional model see, by the tensor's id."""
+    views: dict[int, View] = {}
+    for operation in network.operations:  # In the order of the computation.
+        if isinstance(operation, keras.layers.InputLayer):
+            view = View(1, 0, 1)
+        else:
+            seen = [views[id(tensor)] for tensor in keras.tree.flatten(operation.input)]
+            view = _look_through(operation, _merge(seen))
+        for tensor in keras.tree.flatten(operation.output):
+            views[id(tensor)] = view
+    return views
+
+
+def _merge(views: Sequence[View]) -> View:
     """Returns what a cell sees that is made of cells of several tensors."""
-    return _View(
+    return View(
         # A tensor that has seen everything is one cell, and counts as stride 1.
         max(view.stride_px for view in views),
         min(view.first_px for view in views),
@@ -72,7 +78,7 @@ def _merge(views: Sequence[_View]) -> _View:
     )
 
 
-def _look_through(layer: Any, view: _View) -> _View:
+def _look_through(layer: Any, view: View) -> View:
     """Returns what a cell of the layer's output sees, given what a cell of its input sees."""
     stride = view.stride_px
     if isinstance(layer, keras.layers.GlobalAveragePooling2D):
@@ -102,14 +108,14 @@ def _look_through(layer: Any, view: _View) -> _View:
     return view
 
 
-def _slide(view: _View, size: int, step: int, padding: str) -> _View:
+def _slide(view: View, size: int, step: int, padding: str) -> View:
     """Looks through a window of cells that moves by some cells at a time."""
     before = max(size - step, 0) // 2 if padding == "same" else 0
     stride = view.stride_px
     return view.widen(before * stride, (size - 1 - before) * stride, stride * step)
 
 
-def _divide(view: _View, factor: int) -> _View:
+def _divide(view: View, factor: int) -> View:
     """Looks from the parts of a cell at that cell."""
     fine = view.stride_px / factor
     return view.widen((factor - 1) * fine, 0, fine)

@@ -22,6 +22,7 @@ from data.config import DataConfig, TransformConfig
 from data.resize_example import content_size
 from trainer.average_variants import SETTING_SPECS, make_settings
 from trainer.inference_config import InferenceConfig
+from trainer.memory_need import measure_pixel_bytes
 from trainer.network_passes import NetworkPasses, compile_function
 from trainer.prepare_images import TOTAL_STRIDE_PX
 from trainer.receptive_field import measure_reach_px
@@ -59,6 +60,7 @@ class ServedModel(tf.Module):
         self._passes = NetworkPasses(network, num_classes, data.ignore_id, self._frames)
         longest_side_px = max(transform.height_px, transform.width_px)
         self._reach_px = int(min(measure_reach_px(network), longest_side_px))
+        self._pixel_bytes = measure_pixel_bytes(network)
         self._settings = None if inference.is_plain() else make_settings(inference)
 
     def serve_images(self, image_bytes: Any) -> dict[str, Any]:
@@ -147,7 +149,8 @@ class ServedModel(tf.Module):
             ``sizes_px``: int32 [batch, 2], the images' own heights and widths; ``content_sizes_px``: int32
             [batch, 2], the part of each frame, in its top left corner, that the image fills;
             ``tile_step_px``: int32, tiles must start and, within a frame, end at multiples of it;
-            ``tile_reach_px``: int32, so far around a pixel the network looks.
+            ``tile_reach_px``: int32, so far around a pixel the network looks; ``tile_pixel_bytes``: int32, so
+            much memory it needs for each pixel of a tile.
         """
         frames, sizes = self._frames.prepare_all(image_bytes)
         contents = content_size(sizes[:, 0], sizes[:, 1], self._frames.height_px, self._frames.width_px)
@@ -157,6 +160,7 @@ class ServedModel(tf.Module):
             "content_sizes_px": tf.stack(contents, axis=-1),
             "tile_step_px": tf.constant(TOTAL_STRIDE_PX),
             "tile_reach_px": tf.constant(self._reach_px),
+            "tile_pixel_bytes": tf.constant(self._pixel_bytes),
         }
 
     def predict_tiles(self, tiles: Any) -> dict[str, Any]:
@@ -173,7 +177,7 @@ class ServedModel(tf.Module):
     def signatures(self) -> Mapping[str, Any]:
         """Returns the traced functions by the names of their signatures."""
         strings, pixels = tf.TensorSpec([None], tf.string), [None, None, None, 3]
-        methods = {
+        methods: dict[str, tuple[Any, ...]] = {
             "serving_default": (self.serve_images, "image_bytes", strings),
             "image_tensor": (self.serve_tensor, "image_tensor", tf.TensorSpec(pixels, tf.uint8)),
             "serve_examples": (self.serve_examples, "examples", strings),

@@ -163,6 +163,7 @@ def test_signatures_have_the_agreed_names_types_and_shapes(signatures: Mapping[s
                 "content_sizes_px": ("int32", [None, 2]),
                 "tile_step_px": ("int32", []),
                 "tile_reach_px": ("int32", []),
+                "tile_pixel_bytes": ("int32", []),
             },
         ),
         "predict_tiles": (

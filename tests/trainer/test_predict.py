@@ -186,6 +186,7 @@ def test_small_frames_need_no_tiles_and_large_ones_do(
     predictor = make_predictor(400, 560)
     assert predictor.choose_tile_px() is None and predictor.batch_limit() == 8
     monkeypatch.setattr(Predictor, "_frame_shape", lambda _: (3000, 4000, 11))
+    monkeypatch.setattr(Predictor, "_pixel_bytes", lambda _: 800)
     assert predictor.batch_limit() == 1
     tile = predictor.choose_tile_px()
     assert tile is not None and 256 <= tile <= 1500
