@@ -38,7 +38,9 @@ parameters of the same name, as TFX's executor writes them.
 
 Environment. ``DECONVFLOW_RUN_ID``; ``DECONVFLOW_METADATA_STORE``, an address as ``--store`` takes it, absent
 where nothing is to be recorded; ``DECONVFLOW_METADATA_PASSWORD`` from a Kubernetes secret where the store
-takes one; ``AWS_ENDPOINT_URL_S3`` from ``storage.s3_endpoint_url``; whatever ``environment`` and ``secrets``
-of ``kubeflow.defaults`` and ``kubeflow.components`` name (``AWS_ACCESS_KEY_ID`` ...).
+takes one; ``DECONVFLOW_NAMESPACE`` and ``DECONVFLOW_SERVICE_ACCOUNT`` of its pod for a Trainer that creates
+a training job (``hand_over_training``); ``AWS_ENDPOINT_URL_S3`` from ``storage.s3_endpoint_url``; whatever
+``environment`` and ``secrets`` of ``kubeflow.defaults`` and ``kubeflow.components`` name
+(``AWS_ACCESS_KEY_ID`` ...).
 No secret is part of the compiled files.
 """

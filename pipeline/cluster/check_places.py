@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from data.errors import Problem, RefusedError
 from data.object_store import S3_ENDPOINT_VARIABLES
+from pipeline.cluster.check_training_job import find_job_problems
 from pipeline.cluster.config import NODES, KubeflowConfig
 from pipeline.config import SAMPLE_SCHEME, PipelineConfig
 from pipeline.store_address import parse_address
@@ -93,6 +94,7 @@ def _find_problems(config: PipelineConfig) -> Iterator[Problem]:
             what = f"is {kubeflow.checkpoint_root}, which TensorFlow does not open"
             remedy = "Name a folder below a volume with a claim, or gs://"
             yield Problem("kubeflow.checkpoint_root", what, remedy, "config_bad_value")
+    yield from find_job_problems(config)
     if kubeflow.gate_reports:
         yield from _check("kubeflow.gate_reports", kubeflow.gate_reports, kubeflow, ("DataGate",))
     if config.metadata.store is not None:

@@ -16,6 +16,7 @@ from data.errors import Problem, RefusedError
 from pipeline.cluster import mend_spec
 from pipeline.cluster.artifact_schemas import own_schemas
 from pipeline.cluster.check_places import ClusterPlaces, check_places
+from pipeline.cluster.hand_over_training import hand_over_training
 from pipeline.cluster.platform_document import build_platforms
 from pipeline.cluster.prepare_properties import mark_code
 from pipeline.cluster.runtime_parameters import RuntimeParameter, list_parameters
@@ -125,6 +126,7 @@ def _mend(
     mend_spec.set_header(spec, kubeflow.pipeline_root, _own_version(), description)
     mend_spec.mend_producers(spec)
     mend_spec.indent_configurations(spec)
+    hand_over_training(spec, config)
     mend_spec.add_parameters(spec, parameters)
     for node in mend_spec.tasks_of(spec):
         step = kubeflow.step(node)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from data.config import FrozenModel
+from pipeline.cluster.pod_config import DNS_LABEL, PodConfig, SecretConfig, SecretName
 
-DNS_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 NODES = (
     "DatasetSnapshot",
     "SegmentationExampleGen",
@@ -31,94 +31,10 @@ NODES = (
 NEVER_CACHED = frozenset({"DatasetSnapshot", "DataGate", "BaselineModel", "Pusher", "RunReport"})
 """Steps that look at the world (the data set, what is served), and the last one, which ends the record."""
 
-SecretName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Cpu = Annotated[str, Field(pattern=r"^([0-9]+m|[0-9]+(\.[0-9]{1,3})?)$")]
-Memory = Annotated[str, Field(pattern=r"^[0-9]+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?$")]
-AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00-\x20:$]*$")]
 
-_RESERVED_VARIABLES = frozenset(
-    {"DECONVFLOW_RUN_ID", "DECONVFLOW_METADATA_STORE", "DECONVFLOW_METADATA_PASSWORD"}
-)
-_SECRET_WORDS = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|API_KEY|CREDENTIAL)", re.IGNORECASE)
-_HARMLESS_WORDS = re.compile(r"(_FILE|_PATH|_DIR|APPLICATION_CREDENTIALS)$", re.IGNORECASE)
-
-
-class AcceleratorConfig(FrozenModel):
-    """Devices of a step; training spreads over all of them."""
-
-    type: str = Field("nvidia.com/gpu", pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")
-    """The resource's name, as the node pool's device plugin publishes it."""
-    count: int = Field(1, ge=1, le=64)
-
-
-class TolerationConfig(FrozenModel):
-    """A taint of nodes that a step may run on, as in Kubernetes."""
-
-    key: str | None = Field(None, min_length=1)
-    operator: Literal["Exists", "Equal"] = "Equal"
-    value: str | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    seconds: int | None = Field(None, ge=0)
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> TolerationConfig:
-        if self.operator == "Exists" and self.value is not None:
-            raise ValueError("operator Exists takes no value; leave it out, or use Equal")
-        if self.operator == "Equal" and self.key is None:
-            raise ValueError("operator Equal needs a key")
-        return self
-
-
-class VolumeConfig(FrozenModel):
-    """A folder of a step: a persistent volume claim, or an empty one that goes with the pod."""
-
-    mount_path: AbsolutePath
-    claim: str | None = Field(None, pattern=DNS_LABEL)
-    """Name of the persistent volume claim; without one the folder is empty at the start (emptyDir)."""
-    size_limit: Memory | None = None
-    """Of an empty folder."""
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> VolumeConfig:
-        if self.claim is not None and self.size_limit is not None:
-            raise ValueError("size_limit is for empty folders; a claim has its own size")
-        if self.mount_path in ("/", "/dev/shm"):
-            raise ValueError("mount_path must not be / or /dev/shm (for the latter, see shared_memory)")
-        return self
-
-
-class SecretConfig(FrozenModel):
-    """Environment variables of a step that come from one Kubernetes secret."""
-
-    name: SecretName
-    keys: dict[VariableName, str] = Field(min_length=1)
-    """Environment variable: key of the secret."""
-
-    @model_validator(mode="after")
-    def _leaves_ours_alone(self) -> SecretConfig:
-        _refuse_reserved(self.keys)
-        return self
-
-
-class StepConfig(FrozenModel):
+class StepConfig(PodConfig):
     """What a step gets from the cluster."""
 
-    cpu: Cpu | None = None
-    """Requested cores: 4, 500m."""
-    cpu_limit: Cpu | None = None
-    memory: Memory | None = None
-    """Requested memory: 8Gi. It is the limit, too, unless memory_limit says otherwise."""
-    memory_limit: Memory | None = None
-    accelerator: AcceleratorConfig | None = None
-    node_selector: dict[str, str] = Field(default_factory=dict)
-    tolerations: tuple[TolerationConfig, ...] = ()
-    volumes: tuple[VolumeConfig, ...] = ()
-    shared_memory: Memory | None = None
-    """Size of /dev/shm, which NCCL needs with several GPUs: 8Gi. It counts as the step's memory."""
-    environment: dict[VariableName, str] = Field(default_factory=dict)
-    """Environment variables. Never a secret: it could be read by all who see the pipeline."""
-    secrets: tuple[SecretConfig, ...] = ()
     retries: int = Field(0, ge=0, le=20)
     retry_after_seconds: int = Field(30, ge=0)
     """Doubles with every retry, up to an hour."""
@@ -127,33 +43,36 @@ class StepConfig(FrozenModel):
     cache: bool = True
     """False runs the step every time. Steps that look at the world always do."""
 
-    @model_validator(mode="after")
-    def _is_possible(self) -> StepConfig:
-        _refuse_reserved(self.environment)
-        for name in self.environment:
-            if looks_secret(name):
-                raise ValueError(f"{name} looks like a secret; take it from one by secrets")
-        paths = [volume.mount_path for volume in self.volumes]
-        if len(set(paths)) < len(paths):
-            raise ValueError("volumes must have different mount_paths")
-        return self
-
-
-def looks_secret(variable: str) -> bool:
-    """Says whether an environment variable's name promises a secret, and not where one is."""
-    return bool(_SECRET_WORDS.search(variable)) and not _HARMLESS_WORDS.search(variable)
-
-
-def _refuse_reserved(names: dict[str, str]) -> None:
-    if taken := sorted(_RESERVED_VARIABLES & set(names)):
-        raise ValueError(f"{taken[0]} is set by deconvflow; see metadata.store and metadata_password")
-
 
 class SecretKey(FrozenModel):
     """One entry of a Kubernetes secret."""
 
     name: SecretName
     key: str = Field(min_length=1)
+
+
+class TrainingJobConfig(FrozenModel):
+    """A job of several machines that trains in the place of the Trainer's step, which waits for it."""
+
+    kind: Literal["tfjob", "trainjob"] = "tfjob"
+    """tfjob: of Training Operator (kubeflow.org/v1). trainjob: of Kubeflow Trainer 2
+    (trainer.kubeflow.org/v1alpha1)."""
+    workers: int = Field(2, ge=1, le=256)
+    """Machines. trainer.batch_size is a multiple of all their devices."""
+    namespace: str | None = Field(None, pattern=DNS_LABEL)
+    """That of the Trainer's step if None."""
+    service_account: SecretName | None = None
+    """Of the workers; that of the Trainer's step if None."""
+    image: str | None = None
+    """Of the workers; kubeflow.image if None."""
+    pod: PodConfig = PodConfig()
+    """What each worker gets: its keys take the place of those of the Trainer's step."""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> TrainingJobConfig:
+        if self.image is not None and (problem := find_image_problem(self.image)):
+            raise ValueError(f"image {self.image} {problem}")
+        return self
 
 
 class KubeflowConfig(FrozenModel):
@@ -190,6 +109,15 @@ class KubeflowConfig(FrozenModel):
     """For all steps."""
     components: dict[str, StepConfig] = Field(default_factory=dict)
     """By step: its keys take the place of those of ``defaults``."""
+    training_job: TrainingJobConfig | None = None
+    """Trains on several machines; without it, the Trainer's step trains."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_no_job(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records a pipeline without a training job as if there were no such key."""
+        return {
+            key: value for key, value in serialize(self).items() if key != "training_job" or value is not None
+        }
 
     @model_validator(mode="after")
     def _is_possible(self) -> KubeflowConfig:
@@ -208,6 +136,12 @@ class KubeflowConfig(FrozenModel):
         if own is None:
             return self.defaults
         return self.defaults.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+    def worker(self) -> PodConfig:
+        """Returns what each worker of the training job gets."""
+        step = {key: getattr(self.step("Trainer"), key) for key in PodConfig.model_fields}
+        own = self.training_job.pod if self.training_job else PodConfig()
+        return PodConfig(**step).model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
 
 
 def find_image_problem(image: str) -> str | None:

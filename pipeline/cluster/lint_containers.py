@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from data.errors import Problem
-from pipeline.cluster.config import find_image_problem, looks_secret
+from pipeline.cluster.config import find_image_problem
+from pipeline.cluster.pod_config import looks_secret
 from pipeline.cluster.spec_rules import PARAMETER, compiled_wrong, inputs_of, list_containers, problem
 
 _TFX_ENTRYPOINT = "kubeflow_v2_run_executor"

@@ -6,12 +6,15 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from pipeline.cluster.config import NODES, KubeflowConfig, TolerationConfig, VolumeConfig
+from pipeline.cluster.config import NODES, KubeflowConfig
 from pipeline.cluster.load_messages import load_kubernetes_messages
+from pipeline.cluster.pod_config import TolerationConfig, VolumeConfig
 from pipeline.store_address import PASSWORD_VARIABLE
 
 RUN_ID_LABEL = "metadata.labels['pipeline/runid']"
 """Where the backend writes the run's id on every pod."""
+NAMESPACE_VARIABLE, SERVICE_ACCOUNT_VARIABLE = "DECONVFLOW_NAMESPACE", "DECONVFLOW_SERVICE_ACCOUNT"
+"""What a training job takes from the pod of the step that creates it."""
 
 
 def build_platforms(
@@ -42,8 +45,14 @@ def _build_step(
         password = kubeflow.metadata_password
         secrets.setdefault(password.name, {})[PASSWORD_VARIABLE] = password.key
     volumes = [volume for volume in step.volumes if volume.claim is None]
+    fields = {run_id_variable: RUN_ID_LABEL}
+    if node == "Trainer" and kubeflow.training_job is not None:
+        fields |= {
+            NAMESPACE_VARIABLE: "metadata.namespace",
+            SERVICE_ACCOUNT_VARIABLE: "spec.serviceAccountName",
+        }
     built: dict[str, Any] = {
-        "fieldPathAsEnv": [{"name": run_id_variable, "fieldPath": RUN_ID_LABEL}],
+        "fieldPathAsEnv": [{"name": name, "fieldPath": path} for name, path in fields.items()],
         "secretAsEnv": [_secret(name, secrets[name]) for name in sorted(secrets)],
         "imagePullSecret": [_named(name) for name in kubeflow.image_pull_secrets],
         "nodeSelector": {"labels": step.node_selector} if step.node_selector else None,

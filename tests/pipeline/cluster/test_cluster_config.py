@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from data.errors import RefusedError
-from pipeline.cluster.config import KubeflowConfig, StepConfig, find_image_problem, looks_secret
+from pipeline.cluster.config import KubeflowConfig, StepConfig, TrainingJobConfig, find_image_problem
+from pipeline.cluster.pod_config import PodConfig, looks_secret
 from pipeline.config import validate_config
 
 
@@ -32,6 +33,20 @@ def test_a_step_can_take_a_default_back():
     assert (config.step("Pusher").cpu, config.step("Pusher").retries) == (None, 0)
 
 
+def test_a_workers_own_keys_take_the_place_of_the_trainers():
+    config = KubeflowConfig(
+        components={"Trainer": StepConfig(cpu="1", memory="2Gi", environment={"A": "1"}, retries=2)},
+        training_job=TrainingJobConfig(pod=PodConfig(memory="64Gi")),
+    )
+    worker = config.worker()
+    assert (worker.cpu, worker.memory, worker.environment) == ("1", "64Gi", {"A": "1"})
+
+
+def test_a_pipeline_without_a_training_job_is_recorded_as_before():
+    assert "training_job" not in KubeflowConfig().model_dump()
+    assert KubeflowConfig(training_job=TrainingJobConfig()).model_dump()["training_job"]["workers"] == 2
+
+
 @pytest.mark.parametrize(
     ("section", "named"),
     [
@@ -48,6 +63,10 @@ def test_a_step_can_take_a_default_back():
         ({"defaults": {"tolerations": [{"operator": "Equal", "value": "x"}]}}, "needs a key"),
         ({"defaults": {"accelerator": {"type": "gpu"}}}, "accelerator.type"),
         ({"pipeline_root": "/data/root"}, "kubeflow.pipeline_root"),
+        ({"training_job": {"kind": "pytorchjob"}}, "kubeflow.training_job.kind"),
+        ({"training_job": {"image": "registry/deconvflow"}}, "not pinned to a version"),
+        ({"training_job": {"pod": {"retries": 2}}}, "kubeflow.training_job.pod.retries"),
+        ({"training_job": {"pod": {"environment": {"TF_CONFIG": "{}"}}}}, "TF_CONFIG is set by deconvflow"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_key(tree, section, named):

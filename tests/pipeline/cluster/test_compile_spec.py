@@ -294,3 +294,23 @@ def test_a_data_set_out_of_reach_must_be_described(cluster_tree):
     cluster_tree["kubeflow"] = {**CLUSTER, "has_validation": None}
     with pytest.raises(RefusedError, match=r"kubeflow\.has_validation"):
         compile_pipeline(validate_config(cluster_tree))
+
+
+def test_a_training_job_takes_the_place_of_the_trainers_own_training(cluster_tree, cluster):
+    from pipeline.cluster.compile_spec import compile_pipeline
+    from pipeline.cluster.lint_spec import lint_documents
+
+    cluster_tree["kubeflow"] = {**CLUSTER, "training_job": {"kind": "trainjob", "workers": 2}}
+    compiled = compile_pipeline(validate_config(cluster_tree))
+    assert _constant(compiled, "Trainer", "run_fn") == "pipeline.cluster.train_on_job.run_fn"
+    custom = json.loads(_constant(compiled, "Trainer", "custom_config"))
+    job = json.loads(custom.pop("training_job"))
+    assert (job["kind"], job["workers"], job["pipeline"]) == ("trainjob", 2, "two-classes")
+    # All else is as without it: what is trained, and the step's inputs and outputs.
+    assert custom == json.loads(_constant(cluster, "Trainer", "custom_config"))
+    assert compiled.spec["components"]["Trainer"] == cluster.spec["components"]["Trainer"]
+    fields = {one["name"]: one["fieldPath"] for one in _kubernetes(compiled, "Trainer")["fieldPathAsEnv"]}
+    assert fields["DECONVFLOW_NAMESPACE"] == "metadata.namespace"
+    assert fields["DECONVFLOW_SERVICE_ACCOUNT"] == "spec.serviceAccountName"
+    assert len(_kubernetes(compiled, "Pusher")["fieldPathAsEnv"]) == 1
+    assert lint_documents(list(yaml.safe_load_all(compiled.to_yaml()))) == []
