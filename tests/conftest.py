@@ -35,11 +35,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips long tests unless they are asked for, and puts the journeys first.
+    """Skips long tests unless they are asked for, and puts journeys first, then files with slow tests.
 
-    Of two workers, none should start a journey when the other has nothing left.
+    Workers take whole files: none should start a long one when the other has nothing left.
     """
-    items.sort(key=lambda item: item.get_closest_marker("journey") is None)
+    large = {
+        mark: {item.path for item in items if item.get_closest_marker(mark)} for mark in ("journey", "slow")
+    }
+    items.sort(key=lambda item: (item.path not in large["journey"], item.path not in large["slow"]))
     if os.environ.get("DECONVFLOW_LONG_TESTS"):
         return
     for item in items:

@@ -92,7 +92,11 @@ def test_it_passes_the_smoke_test(
     assert blessing.get_int_custom_property("blessed") == 1
 
 
-@pytest.mark.parametrize("name", ["exported", "averaging"])
+@pytest.mark.parametrize(
+    "name",
+    # The signatures of averaging models agree by tests/trainer/test_averaged_export.py.
+    ["exported", pytest.param("averaging", marks=pytest.mark.long("exports and evaluates a second model"))],
+)
 def test_its_metrics_are_those_of_its_served_masks(
     name: str,
     request: pytest.FixtureRequest,

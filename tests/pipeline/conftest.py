@@ -148,9 +148,7 @@ def _change_mask(writing: ModuleType) -> Any:
     return tuple(pairs)
 
 
-@pytest.fixture
-def four_runs(writing: ModuleType, history: Any) -> Any:
-    """Four runs: then one mask, one line of code and one hyper-parameter changed, one at a time."""
+def _plan_four_runs(writing: ModuleType) -> list[Any]:
     plan = writing.PlannedRun
     configuration = writing.make_configuration()
     configuration["trainer"]["learning_rate"] = 0.02
@@ -162,6 +160,22 @@ def four_runs(writing: ModuleType, history: Any) -> Any:
         plan("run-3", pairs=mask, code=code, status="not blessed"),
         plan("run-4", pairs=mask, code=code, configuration=configuration, version=3),
     ]
-    # In one go, and a second apart: MLMD gives contexts that are written together one time.
-    history.add_runs([dataclasses.replace(run, started=STARTED + index) for index, run in enumerate(runs)])
+    # A second apart: MLMD gives contexts that are written together one time.
+    return [dataclasses.replace(run, started=STARTED + index) for index, run in enumerate(runs)]
+
+
+@pytest.fixture
+def four_runs(writing: ModuleType, history: Any) -> Any:
+    """Four runs: then one mask, one line of code and one hyper-parameter changed, one at a time."""
+    history.add_runs(_plan_four_runs(writing))
+    return history
+
+
+@pytest.fixture(scope="session")
+def lasting_runs(writing: ModuleType, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same four runs, written once for tests that only read."""
+    workspace = tmp_path_factory.mktemp("lasting")
+    shutil.copy(empty_store, workspace)
+    history = writing.HistoryStore(workspace)
+    history.add_runs(_plan_four_runs(writing))
     return history

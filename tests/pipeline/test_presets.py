@@ -158,6 +158,7 @@ def test_an_unknown_value_is_found(tmp_path, capsys):
     assert "2007_0.png" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_real_camvid_has_no_problems(camvid, capsys):
     config = _load("camvid", camvid)
     assert run_check(config.data, as_json=False, required_splits=config.evaluation.splits) == 0

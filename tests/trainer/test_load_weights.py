@@ -91,6 +91,7 @@ def test_other_classes_stay_fresh_and_are_named(
         np.testing.assert_array_equal(value, (before if path in fresh else expected)[path])
 
 
+@pytest.mark.slow
 def test_another_head_takes_the_encoder(trained: keras.Model, weight_file: Path) -> None:
     config = ModelConfig(width=4, head="unet")
     model = build(config)

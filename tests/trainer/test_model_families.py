@@ -282,8 +282,8 @@ def test_segnet_of_the_configuration_has_the_papers_size() -> None:
     assert build("vgg16", "segnet").count_params() * 4 == pytest.approx(117e6, rel=0.01)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("head", ["deconvnet", pytest.param("segnet", marks=LONG)])
+@LONG
+@pytest.mark.parametrize("head", ["deconvnet", "segnet"])
 def test_a_tiny_network_that_unpools_learns_four_images_by_heart(head: HeadName) -> None:
     """Discs and boxes of the colours of their classes, a pixel from the next one to it."""
     keras.utils.set_random_seed(0)

@@ -27,5 +27,11 @@ def open_client() -> Callable[..., TestClient]:
 
 
 @pytest.fixture
+def four_runs(lasting_runs: Any) -> Any:
+    """Pages change nothing, and so all tests read one history."""
+    return lasting_runs
+
+
+@pytest.fixture
 def client(four_runs: Any, open_client: Callable[..., TestClient]) -> TestClient:
     return open_client(four_runs)

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+pytestmark = pytest.mark.slow
+
 ROUTES = ("/", "/runs", "/show", "/compare", "/lineage", "/report", "/lineage.svg")
 NAMES = ("run", "of", "as", "page", "sort", "status", "since", "blessed", "split", "pipeline", "order", "x")
 KNOWN = ("run-1", "run-3", "latest", "run", "boxes/1", "1", "train/scene_000", "image", "mean_iou", "iou/box")

@@ -72,6 +72,7 @@ def test_every_page_links_to_its_json(client: TestClient, path: str, parse_page:
     assert client.get(link.attributes["href"]).headers["content-type"] == "application/json"
 
 
+@pytest.mark.slow
 def test_every_link_of_every_page_leads_somewhere(client: TestClient, parse_page: Any) -> None:
     seen: set[str] = set()
     waiting = ["/"]
@@ -104,6 +105,7 @@ def test_runs_are_filtered_sorted_and_named(client: TestClient, parse_page: Any)
     assert "trainer.learning_rate 0.01 → 0.02" in text_of(client.get("/").text)
 
 
+@pytest.mark.slow
 def test_long_tables_come_in_pages(history: Any, writing: Any, open_client: Any, parse_page: Any) -> None:
     history.add_runs([writing.PlannedRun(f"run-{index:03d}") for index in range(120)])
     client = open_client(history)
