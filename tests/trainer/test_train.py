@@ -14,7 +14,7 @@ from tensorflow.python.framework import config as framework_config
 
 from data.config import AugmentConfig
 from data.errors import RefusedError
-from trainer import pace
+from trainer import pace, validate_epoch
 from trainer import train as train_module
 from trainer.config import ModelConfig
 from trainer.train import TrainingDivergedError, TrainingJob, train
@@ -137,7 +137,7 @@ def test_best_weights_are_those_of_the_best_epoch(make_job: MakeJob, monkeypatch
         save_best(checkpoints)
         seen.append([w.numpy() for w in checkpoints._best.weights])
 
-    monkeypatch.setattr(train_module, "compute_metrics", pretend)
+    monkeypatch.setattr(validate_epoch, "compute_metrics", pretend)
     monkeypatch.setattr(train_module.Checkpoints, "save_best", remember)
     result = train(make_job(epochs=3))
     assert len(seen) == 2
@@ -150,7 +150,7 @@ def test_training_stops_when_validation_does_not_improve(
 ) -> None:
     # The second epoch is the best; the fourth is level with it, and the second in a row without a better one.
     scores = iter([0.2, 0.5, 0.4, 0.5])
-    monkeypatch.setattr(train_module, "compute_metrics", lambda *_: {"mean_iou": next(scores)})
+    monkeypatch.setattr(validate_epoch, "compute_metrics", lambda *_: {"mean_iou": next(scores)})
     job = make_job(epochs=10, early_stopping_epochs=2)
     summary = train(job).summary
     assert (summary["stopped_by"], summary["epochs"], summary["best_epoch"]) == ("no_improvement", 4, 2)
@@ -184,7 +184,7 @@ def test_time_limit_ends_the_training_with_its_schedule_done(make_job: MakeJob) 
 
 
 def test_void_only_validation_has_no_score(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_module, "measure_split", lambda *_: np.zeros((3, 3), np.int64))
+    monkeypatch.setattr(validate_epoch, "measure_split", lambda *_: np.zeros((3, 3), np.int64))
     result = train(make_job(epochs=1))
     assert result.history[0]["val"]["mean_iou"] is None
     assert result.summary["best_epoch"] == 1
