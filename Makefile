@@ -13,11 +13,11 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format bench torch compile image lock clean FORCE
+.PHONY: help setup run test test-fast lint format bench faults torch compile image lock clean FORCE
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
-	@echo "Variables: ARGS=... for run, test, test-fast and bench; LANE=tfx-1-16 or tfx-1-21 (here: $(LANE))"
+	@echo "Variables: ARGS=... for run, test, test-fast, bench and faults; LANE=tfx-1-16 or tfx-1-21 (here: $(LANE))"
 
 setup: $(READY)  ## set the environment up in .venv, from the lock of this machine's lane
 	@echo "Ready: lane $(LANE) in $(VENV)"
@@ -54,6 +54,9 @@ format: $(READY)  ## put the code into the house's format
 
 bench: $(READY)  ## measure, each number beside the bare work of the same run
 	@$(BIN)/python tests/benchmarks/run.py --whole $(ARGS)
+
+faults: $(READY)  ## break the machine under runs: kill disk together store fuzz (ARGS="kill --times 5")
+	@$(BIN)/python tests/faults/run.py $(ARGS)
 
 torch:  ## set PyTorch up in .venv-torch, which bench then measures against (5 GB)
 	@requirements/torch.sh .venv-torch

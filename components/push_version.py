@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from components.manifest import (
@@ -24,6 +25,7 @@ from components.manifest import (
 from components.version_store import StagedVersion, VersionStore, open_versions
 from data.classes import ClassTable
 from data.errors import RefusedError
+from data.free_space import refuse_small_disk
 from trainer.inference_config import InferenceConfig
 from trainer.inference_file import read_inference
 
@@ -80,13 +82,18 @@ def push_version(
         statistics_file: FeatureStats.pb of the train split, kept beside the model.
 
     Raises:
-        OSError: the disk is full, the store cannot be reached, or the like; no version is left behind.
+        RefusedError: the disk has less room than the model takes; nothing was written.
+        OSError: the disk is full after all, the store cannot be reached, or the like; no version is left
+            behind.
     """
     fingerprint, inference = fingerprint_model(model_dir), read_inference(model_dir)
     store = open_versions(serving_root)
     store.remove_stale()
     if served := _served_already(serving_root, fingerprint):  # Before copying.
+        if served.version not in dict(store.read_push_log()):  # Whoever placed it died before this.
+            store.log_push(served.version, fingerprint)
         return served
+    refuse_small_disk(serving_root, _count_bytes(model_dir), "the model's files")
     with store.stage() as staged:
         staged.copy_tree(model_dir)
         if statistics_file:
@@ -98,6 +105,10 @@ def push_version(
             staged,
             lambda version: _write_manifest(version, fingerprint, inference, files, facts),
         )
+
+
+def _count_bytes(folder: str) -> int:
+    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
 def _served_already(serving_root: str, fingerprint: str) -> PushedVersion | None:

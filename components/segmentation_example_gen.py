@@ -26,7 +26,8 @@ from data.config import DataConfig
 from data.encode_examples import EncodeExamples, temporary_folder
 from data.errors import Problem, RefusedError
 from data.fingerprint_dataset import find_leaks
-from data.list_dataset import list_dataset
+from data.free_space import refuse_small_disk
+from data.list_dataset import list_dataset, measure_pairs
 from data.pairs import Listing
 from data.plan_shards import plan_shards
 from data.read_pairs import METRICS_NAMESPACE, PairDigest, ReadPlan, showing_progress, write_plan
@@ -71,6 +72,7 @@ class SegmentationExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         if not listing.pairs:
             raise RefusedError(listing.problems)
         examples = artifact_utils.get_single_instance(output_dict["examples"])
+        refuse_small_disk(examples.uri, measure_pairs(listing.pairs), "the records")
         digests, problems = self._encode_pairs(config, listing, examples.uri)
         problems.update(listing.problems, find_leaks(_image_entries(listing, digests)))
         if problems:

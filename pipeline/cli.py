@@ -390,6 +390,13 @@ def run_app(call: Callable[[], object]) -> int:
         return 130
     except BrokenPipeError:
         return 141
+    except Exception as error:
+        from pipeline.explain_fault import explain_fault
+
+        problem = explain_fault(error, [Path.cwd()], "the metadata store")
+        if problem is None:
+            raise
+        return report_refusal(RefusedError([problem]), as_json="--json" in sys.argv)
     return 0
 
 

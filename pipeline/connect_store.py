@@ -22,8 +22,13 @@ from pipeline.store_address import PASSWORD_VARIABLE, StoreAddress, read_passwor
 Connection: TypeAlias = pb.ConnectionConfig | pb.MetadataStoreClientConfig
 
 _CALL_TIMEOUT_SECONDS = 60.0
+_LOCKED_ATTEMPTS = 25
+"""Of a call, with some two seconds before each: how long another program may hold a sqlite file."""
+_OPEN_ATTEMPTS = 10
+"""Each of them waits for some seconds by itself."""
 _MAX_MESSAGE_BYTES = 2**31 - 1
 """gRPC's own limit of 4 MB would be less than the history of some thousand runs."""
+_VERSIONS = re.compile(r"database version (\d+) is (?:older|greater) than library version (\d+)")
 
 
 def build_connection(address: StoreAddress, password: str = "") -> Connection:
@@ -56,7 +61,22 @@ def build_connection(address: StoreAddress, password: str = "") -> Connection:
     else:
         connection.sqlite.filename_uri = str(address.path)
         connection.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        connection.retry_options.max_num_retries = _LOCKED_ATTEMPTS
     return connection
+
+
+def address_of(connection: Connection) -> StoreAddress:
+    """Returns the address that a connection was built from."""
+    if isinstance(connection, pb.MetadataStoreClientConfig):
+        return StoreAddress("grpc", None, connection.host, connection.port)
+    if connection.HasField("mysql"):
+        mysql = connection.mysql
+        return StoreAddress("mysql", None, mysql.host, mysql.port, mysql.user, mysql.database)
+    if connection.HasField("postgresql"):
+        server = connection.postgresql
+        user = server.user.strip("'")
+        return StoreAddress("postgresql", None, server.host, int(server.port), user, server.dbname)
+    return StoreAddress("sqlite", path=Path(connection.sqlite.filename_uri))
 
 
 def connect(address: StoreAddress) -> Connection:
@@ -116,7 +136,14 @@ def new_store(connection: Connection) -> MetadataStore:
 
 
 def _try(connection: Connection) -> MetadataStore:
-    store = new_store(connection)
+    for attempt in range(_OPEN_ATTEMPTS):
+        try:
+            store = new_store(connection)
+            break
+        except RuntimeError as error:
+            # Another program writes to a sqlite file.
+            if "ABORTED" not in str(error) or attempt == _OPEN_ATTEMPTS - 1:
+                raise
     if isinstance(connection, pb.MetadataStoreClientConfig):
         store.get_context_types()  # A channel opens without asking anybody.
     return store
@@ -144,9 +171,9 @@ def _prepare_file(path: Path, create: bool) -> None:
 def _problem(address: StoreAddress, details: str) -> Problem:
     said = f": {details}" if details else ""
     if address.path is not None:
-        return Problem(
-            str(address.path), f"cannot be opened{said}", "Restore it from a backup", "bad_metadata"
-        )
+        return _file_problem(address.path, details)
+    if found := _VERSIONS.search(details):
+        return _version_problem(str(address), found)
     if address.scheme == "grpc":
         what = f"answers, but not as a metadata service does{said}"
         return Problem(str(address), what, "Name the host and port of a metadata service", "store_refused")
@@ -157,6 +184,23 @@ def _problem(address: StoreAddress, details: str) -> Problem:
         remedy += "; ML Metadata signs in by mysql_native_password, and by nothing else"
     what = f"answers, but does not let {address.user} into {address.database}{said}"
     return Problem(str(address), what, remedy, "store_refused")
+
+
+def _file_problem(path: Path, details: str) -> Problem:
+    if found := _VERSIONS.search(details):
+        return _version_problem(str(path), found)
+    if "ABORTED" in details:
+        remedy = "Wait for the program that writes to it, or end it"
+        return Problem(str(path), "is locked by another program", remedy, "store_locked")
+    said = details.partition(" query:")[0].removeprefix("Error when executing query: ")
+    remedy = "Restore it from a backup, or move it away to begin a new history; served versions stay"
+    return Problem(str(path), f"cannot be opened: {said}", remedy, "bad_metadata")
+
+
+def _version_problem(where: str, found: re.Match[str]) -> Problem:
+    what = f"has the tables of version {found[1]} of ML Metadata, and this one has version {found[2]}"
+    remedy = "Use the deconvflow that wrote it, or migrate a copy of it as ML Metadata's guide says"
+    return Problem(where, what, remedy, "store_version")
 
 
 def _explain(message: str, captured: list[str]) -> str:

@@ -6,6 +6,7 @@ is pointed at the log file, and our own messages go to a copy of the original on
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -65,14 +66,16 @@ def quiet(log_file: Path, verbose: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # The disk of the log may be full.
+            sys.stderr.flush()
         os.dup2(terminal, 2)
         os.close(terminal)
         root.removeHandler(handler)
         logging.captureWarnings(False)
         messages._file = previous_file
         stream.close()
-        log.close()
+        with contextlib.suppress(OSError):
+            log.close()
 
 
 class LineReporter:

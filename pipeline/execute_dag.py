@@ -17,6 +17,7 @@ from pipeline.hide_command_line import hide_command_line
 from pipeline.register_run import StoreHandle
 from pipeline.register_run import register_run as register_run
 from pipeline.workspace import Workspace
+from trainer.checkpoints import remove_released
 from trainer.distribution import set_logical_cpus
 from trainer.load_weights import fetch_imagenet
 
@@ -32,6 +33,8 @@ def execute(config: PipelineConfig, workspace: Workspace, connection: Connection
     fetch_imagenet(config.trainer.model)
     with hide_command_line():
         launch_nodes(compile_dag(config, workspace, run_id), connection)
+    # Not sooner: now the model is recorded for certain, by this run or an earlier one.
+    remove_released(str(workspace.checkpoints(config.name)))
 
 
 def launch_nodes(representation: pipeline_pb2.Pipeline, connection: Connection) -> None:

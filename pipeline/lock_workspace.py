@@ -70,7 +70,8 @@ def lock_workspace(
                 raise _busy(lock_file)
             _wait(lock_file, descriptor, tell)
         held = True
-        _sign(descriptor, run_id)
+        with contextlib.suppress(OSError):  # On a full disk the lock holds as well, unsigned.
+            _sign(descriptor, run_id)
         yield
     finally:
         if held:

@@ -12,9 +12,10 @@ from tfx.orchestration.portable.mlmd import context_lib
 
 from pipeline import shared_facts, tracking
 from pipeline.config import PipelineConfig, config_json
-from pipeline.connect_store import Connection, new_store
+from pipeline.connect_store import Connection, address_of, new_store
 from pipeline.describe_environment import describe_environment
 from pipeline.fingerprint_code import list_code
+from pipeline.wait_for_store import wait_for_store
 
 _MAX_ATTEMPTS = 10
 
@@ -23,15 +24,17 @@ class StoreHandle(metadata.Metadata):
     """TFX's handle, on a store that ``connect_store`` opens."""
 
     def __enter__(self) -> StoreHandle:
+        wait_for_store(address_of(self._connection_config))
         for attempt in range(_MAX_ATTEMPTS):
             try:
                 self._store = new_store(self._connection_config)
                 break
             except RuntimeError:
                 # Another process may be making the tables: MLMD then gives up, and asks to be called again.
+                # Or a server is there again, and not ready yet.
                 if attempt == _MAX_ATTEMPTS - 1:
                     raise
-                time.sleep(random.random())
+                time.sleep(random.random() * (attempt + 1))
         self._users += 1
         return self
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -13,9 +14,10 @@ from data.errors import RefusedError
 from pipeline import console
 from pipeline.config import SAMPLE_SCHEME, PipelineConfig, load_config, preset_path, with_data_root
 from pipeline.connect_store import open_store
+from pipeline.explain_fault import explain_fault
 from pipeline.lock_workspace import lock_workspace
 from pipeline.prepare_storage import prepare_storage
-from pipeline.run_local import RunResult, new_run_id, run_pipeline
+from pipeline.run_local import RunResult, list_places, new_run_id, run_pipeline
 from pipeline.runs_command import format_seconds
 from pipeline.store_address import find_store, own_store
 from pipeline.workspace import Workspace
@@ -50,7 +52,11 @@ def run_and_report(
     store = "" if address == own_store(workspace) else f" recorded in {address};"
     _say(f"run {run_id} of {config.name};{store} log: {_short(log_file)}")
     console.install_reporter()
-    with lock_workspace(workspace.lock_file, run_id, wait, _say), console.quiet(log_file, verbose):
+    with (
+        refusing_faults(workspace, str(address)),
+        lock_workspace(workspace.lock_file, run_id, wait, _say),
+        console.quiet(log_file, verbose),
+    ):
         config = materialise_sample(config, workspace)
         refuse_bad_layout(config)
         remember_push_root(workspace)
@@ -62,6 +68,24 @@ def run_and_report(
     else:
         print_result(result, config, log_file)
     return result.exit_code
+
+
+@contextlib.contextmanager
+def refusing_faults(workspace: Workspace, store: str) -> Iterator[None]:
+    """Turns what a full disk or a store in trouble raises inside into a refusal.
+
+    Raises:
+        RefusedError: with the problem.
+    """
+    try:
+        yield
+    except RefusedError:
+        raise
+    except Exception as error:
+        problem = explain_fault(error, list_places(workspace), store)
+        if problem is None:
+            raise
+        raise RefusedError([problem]) from error
 
 
 def _say(sentence: str) -> None:

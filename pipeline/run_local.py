@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import tempfile
 import time
 import traceback
 from dataclasses import dataclass
@@ -13,18 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from data import progress
-from data.errors import RefusedError
+from data.errors import Problem, RefusedError
+from data.open_files import is_remote
 from data.replace_file import replace_file
 from pipeline import tracking
 from pipeline.command_documents import ComponentState, RunDocument
 from pipeline.config import PipelineConfig
-from pipeline.connect_store import connect
+from pipeline.connect_store import connect, open_store
+from pipeline.explain_fault import explain_fault
 from pipeline.history.describe_runs import describe_run
 from pipeline.history.read_evaluation import read_gate
 from pipeline.history.read_files import TRIALS_FILE
 from pipeline.history.read_tuning import summarise_trials
 from pipeline.lean_imports import lean_imports
+from pipeline.sqlite_faults import refuse_bad_file
 from pipeline.store_address import StoreAddress, find_store, remember_store
+from pipeline.wait_for_store import wait_for_store
 from pipeline.workspace import Workspace
 
 EXIT_PUSHED, EXIT_FAILED, EXIT_REFUSED, EXIT_NOT_BLESSED = 0, 1, 2, 3
@@ -77,6 +82,9 @@ def run_pipeline(config: PipelineConfig, workspace: Workspace, run_id: str) -> R
     """
     workspace.root.mkdir(parents=True, exist_ok=True)
     address = find_store(workspace, config.metadata.store)
+    if address.path is not None:
+        refuse_bad_file(address.path)
+        open_store(address, create=True)
     connection = connect(address)
     with progress.current().stage("loading TensorFlow and TFX"), lean_imports():
         from pipeline import execute_dag
@@ -103,6 +111,8 @@ def _log_all() -> None:
 def _conclude(
     workspace: Workspace, address: StoreAddress, run_id: str, error: BaseException | None, seconds: float
 ) -> RunResult:
+    if not isinstance(error, RefusedError):  # Else a store that is away was waited for already.
+        wait_for_store(address)
     store = tracking.open_store(address)
     components = tuple(tracking.read_components(store, run_id))
     outputs = {
@@ -110,7 +120,8 @@ def _conclude(
         for component in components
     }
     verdict = _read_verdict(outputs)
-    summary = _summarise(outputs, verdict, error) | {"seconds": seconds}
+    fault = None if error is None else explain_fault(error, list_places(workspace), str(address))
+    summary = _summarise(outputs, verdict, error, fault) | {"seconds": seconds}
     if report := _copy_page(outputs, workspace.report(run_id)):
         summary["report_uri"] = str(report)
     tracking.put_run_properties(store, run_id, {tracking.SUMMARY_PROPERTY: json.dumps(summary)})
@@ -120,12 +131,24 @@ def _conclude(
 
         # Takes the copy's place, and knows what the run came to; where that fails, the copy stays.
         publish_report(store, workspace, run_id)
-    problems = tuple(p.sentence() for p in error.problems) if isinstance(error, RefusedError) else ()
+    found = error.problems if isinstance(error, RefusedError) else [fault] if fault else []
+    problems = tuple(problem.sentence() for problem in found)
     return RunResult(record, components, verdict, problems)
 
 
+def list_places(workspace: Workspace) -> list[Path]:
+    """Returns the folders of this machine that a run writes to."""
+    places = [workspace.root, Path(tempfile.gettempdir())]
+    if workspace.push_root and not is_remote(workspace.push_root):
+        places.append(Path(workspace.push_root))
+    return places
+
+
 def _summarise(
-    outputs: dict[str, Any], verdict: dict[str, Any], error: BaseException | None
+    outputs: dict[str, Any],
+    verdict: dict[str, Any],
+    error: BaseException | None,
+    fault: Problem | None = None,
 ) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "blessed": verdict.get("blessed"),
@@ -136,7 +159,7 @@ def _summarise(
     }
     if error is not None:
         refused = isinstance(error, RefusedError)
-        text = str(error) or type(error).__name__
+        text = fault.sentence() if fault else str(error) or type(error).__name__
         status = "refused" if refused else "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         return summary | {"status": status, "error": text[:10_000]}
     properties = outputs["Pusher"]["pushed_model"][0].custom_properties

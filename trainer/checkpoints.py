@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -22,6 +23,9 @@ from trainer.model_config import ModelConfig
 from trainer.read_weights import fingerprint_weights
 
 _READ_BYTES = 8_000_000
+_RELEASED = "exported"
+KEEP_RELEASED_SECONDS = 24 * 3600.0
+"""By then whoever records the model has done so, or tried again."""
 
 
 @dataclass
@@ -110,10 +114,13 @@ class Checkpoints:
         self._best.read(self._best_path()).assert_consumed()
         return True
 
-    def remove(self) -> None:
-        """Deletes everything: the training is done and its model exported."""
-        if tf.io.gfile.exists(self._folder):
-            tf.io.gfile.rmtree(self._folder)
+    def release(self) -> None:
+        """Marks everything as done with: the model is exported, though not yet recorded.
+
+        Until ``remove_released`` a training that is asked for again exports again, and does not train.
+        """
+        with tf.io.gfile.GFile(f"{self._folder}/{_RELEASED}", "w") as stream:
+            stream.write("exported\n")
 
     def _best_path(self) -> str:
         return f"{self._folder}/best/{_name_best(self._record.best_step)}"
@@ -128,6 +135,19 @@ class Checkpoints:
                 tf.io.gfile.rmtree(path)
             else:
                 tf.io.gfile.remove(path)
+
+
+def remove_released(root: str, older_than_seconds: float = 0.0) -> None:
+    """Deletes the checkpoints below a folder that were released so long ago.
+
+    Args:
+        root: holds a folder for each training; it need not be there.
+        older_than_seconds: 0 where their models are known to be recorded.
+    """
+    for marker in tf.io.gfile.glob(f"{root.rstrip('/')}/*/{_RELEASED}"):
+        seconds = tf.io.gfile.stat(marker).mtime_nsec / 1e9
+        if time.time() - seconds >= older_than_seconds:
+            tf.io.gfile.rmtree(marker.rpartition("/")[0])
 
 
 def _name_best(step: int | None) -> str:

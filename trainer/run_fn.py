@@ -10,7 +10,7 @@ from typing import Any
 from data.config import AugmentConfig, DataConfig, TransformConfig
 from data.errors import RefusedError
 from data.read_transformed import count_examples, find_files
-from trainer.checkpoints import name_training
+from trainer.checkpoints import KEEP_RELEASED_SECONDS, name_training, remove_released
 from trainer.config import TrainerConfig
 from trainer.export import export_model
 from trainer.fn_args import FnArgs, Records
@@ -48,8 +48,11 @@ def run_fn(fn_args: FnArgs) -> None:
     # Should the chief be lost before, the others must be there for it to go on.
     with team.explain_loss():
         team.wait()
-    # Not sooner: an export that fails must not cost the training.
-    result.checkpoints.remove()
+    # Not removed: an export, or the record of it, that fails must not cost the training. Who records
+    # removes them; where nobody does, as on a cluster, the next training a day later does.
+    result.checkpoints.release()
+    if team.is_chief:
+        remove_released(fn_args.custom_config["checkpoint_root"], KEEP_RELEASED_SECONDS)
 
 
 def make_job(fn_args: FnArgs) -> TrainingJob:

@@ -27,7 +27,7 @@ class _NoFiles(Checkpoints):
         """Leaves it to the chief."""
         return self._record.best_step is not None
 
-    def remove(self) -> None:
+    def release(self) -> None:
         """Leaves it to the chief."""
 
 

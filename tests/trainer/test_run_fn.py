@@ -65,7 +65,13 @@ def test_trains_exports_and_cleans_up(arguments: Arguments, tmp_path: Path) -> N
     written = {path.name for path in Path(arguments.model_run_dir).iterdir()}
     assert {"history.jsonl", "training.json"} <= written
     assert not any(name.endswith(".unfinished") for name in written)
-    assert list((tmp_path / "checkpoints").iterdir()) == []
+    # Kept until the model is recorded: without that, it is exported again and not trained again.
+    (kept,) = (tmp_path / "checkpoints").iterdir()
+    assert (kept / "exported").is_file()
+    arguments.model_run_dir += "_again"
+    run_fn(arguments)
+    summary = json.loads(Path(arguments.model_run_dir, "training.json").read_text())
+    assert (summary["resumed_from_epoch"], summary["epochs"]) == (1, 1)
 
 
 @pytest.mark.slow

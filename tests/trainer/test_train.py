@@ -16,6 +16,7 @@ from data.config import AugmentConfig
 from data.errors import RefusedError
 from trainer import pace, validate_epoch
 from trainer import train as train_module
+from trainer.checkpoints import remove_released
 from trainer.config import ModelConfig
 from trainer.train import TrainingDivergedError, TrainingJob, train
 
@@ -120,7 +121,13 @@ def test_finished_training_is_not_trained_again(make_job: MakeJob) -> None:
     result = train(job)
     assert result.summary["resumed_from_epoch"] == 1 and result.summary["steps"] == 2
     assert all(np.array_equal(np.asarray(a), b) for a, b in zip(result.model.weights, expected, strict=True))
-    result.checkpoints.remove()
+    root = str(Path(job.checkpoint_dir).parent)
+    remove_released(root)
+    assert Path(job.checkpoint_dir).exists()
+    result.checkpoints.release()
+    remove_released(root, older_than_seconds=3600)
+    assert Path(job.checkpoint_dir).exists()
+    remove_released(root)
     assert not Path(job.checkpoint_dir).exists()
 
 

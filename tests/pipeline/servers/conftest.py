@@ -42,12 +42,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _find_program(name: str, *folders: str) -> str | None:
+def find_program(name: str, *folders: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *folders]))
 
 
 @contextlib.contextmanager
-def _own_folder() -> Iterator[tuple[Path, str | None]]:
+def own_folder() -> Iterator[tuple[Path, str | None]]:
     """Yields a folder, and the user to start a server as: these servers do not run as root."""
     with tempfile.TemporaryDirectory(prefix="deconvflow-server-") as name:
         folder, user = Path(name), None
@@ -78,7 +78,7 @@ def _running(command: list[str], folder: Path, user: str | None, ready: Callable
             process.wait()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
@@ -87,11 +87,11 @@ def _listens(port: int) -> bool:
 @pytest.fixture(scope="module")
 def mariadb() -> Iterator[Server]:
     """MariaDB of Debian's package mariadb-server."""
-    server, install = _find_program("mariadbd"), _find_program("mariadb-install-db")
+    server, install = find_program("mariadbd"), find_program("mariadb-install-db")
     if server is None or install is None:
         pytest.skip("MariaDB is not on this machine: apt-get install mariadb-server")
     escaped = PASSWORD.replace("\\", "\\\\").replace("'", "''")
-    with _own_folder() as (folder, user):
+    with own_folder() as (folder, user):
         data, port = folder / "data", free_port()
         common = ["--no-defaults", f"--datadir={data}"]
         subprocess.run(
@@ -106,7 +106,7 @@ def mariadb() -> Iterator[Server]:
             server, *common, f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
             f"--socket={folder}/socket", f"--pid-file={folder}/pid", f"--init-file={folder}/init.sql",
         ]  # fmt: skip
-        with _running(command, folder, user, lambda: _listens(port)):
+        with _running(command, folder, user, lambda: listens(port)):
             yield Server(f"mysql://team@localhost:{port}/runs", PASSWORD)
 
 
@@ -114,10 +114,10 @@ def mariadb() -> Iterator[Server]:
 def postgresql() -> Iterator[Server]:
     """PostgreSQL of Debian's package."""
     found = [str(path.parent) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
-    server, initdb = _find_program("postgres", *found), _find_program("initdb", *found)
+    server, initdb = find_program("postgres", *found), find_program("initdb", *found)
     if server is None or initdb is None:
         pytest.skip("PostgreSQL is not on this machine: apt-get install postgresql")
-    with _own_folder() as (folder, user):
+    with own_folder() as (folder, user):
         data, port = folder / "data", free_port()
         (folder / "password").write_text(PASSWORD)
         subprocess.run(
