@@ -11,6 +11,8 @@ from pathlib import Path
 from data.errors import Problem, RefusedError
 from data.open_files import is_remote
 
+LEAST_BYTES = 100_000_000
+"""What a run may well need where nothing better is known."""
 _ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 _TEXTS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
 _PATH_BEFORE = re.compile(r"(/[^\s:;'\"\]]+)[;:]? (?:No space left|Disk quota)")

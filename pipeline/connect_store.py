@@ -15,8 +15,10 @@ from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import Problem, RefusedError
+from data.free_space import LEAST_BYTES, disk_full, find_full_disk
 from pipeline.postgresql_store import PostgreSQLStore
 from pipeline.probe_server import probe_server
+from pipeline.sqlite_faults import find_bad_file
 from pipeline.store_address import PASSWORD_VARIABLE, StoreAddress, read_password
 
 Connection: TypeAlias = pb.ConnectionConfig | pb.MetadataStoreClientConfig
@@ -162,6 +164,8 @@ def _prepare_file(path: Path, create: bool) -> None:
             what = f"cannot be made: there is no folder {path.parent}"
             remedy = "Make the folder, or name a file in one; an absolute path starts with sqlite:////"
             raise RefusedError([Problem(str(path), what, remedy, "bad_store")])
+        if problem := find_bad_file(path):
+            raise RefusedError([problem])
     elif not path.exists():
         what = "does not exist: no run was recorded in this workspace"
         remedy = "Name the workspace with --workspace, or start a run with `deconvflow run`"
@@ -192,7 +196,9 @@ def _file_problem(path: Path, details: str) -> Problem:
     if "ABORTED" in details:
         remedy = "Wait for the program that writes to it, or end it"
         return Problem(str(path), "is locked by another program", remedy, "store_locked")
-    said = details.partition(" query:")[0].removeprefix("Error when executing query: ")
+    if find_full_disk(RuntimeError(details), [path]):
+        return disk_full(str(path), LEAST_BYTES, "the files of this run")
+    said = details.rpartition("executing query: ")[2].partition(" query:")[0]
     remedy = "Restore it from a backup, or move it away to begin a new history; served versions stay"
     return Problem(str(path), f"cannot be opened: {said}", remedy, "bad_metadata")
 

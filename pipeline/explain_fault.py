@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.errors import Problem
-from data.free_space import chain, disk_full, find_full_disk
+from data.free_space import LEAST_BYTES, chain, disk_full, find_full_disk
 
-_LEAST_BYTES = 100_000_000
-"""What a run may well need where nothing better is known."""
 _STORE_MODULE = "ml_metadata.errors"
 _STORE_WORDS = re.compile(r"executing query|MLMD|mysql_|PostgreSQL")
 _KEPT = "then run the same command again; what was finished is kept"
@@ -60,4 +58,4 @@ def _estimate_bytes(places: Sequence[Path]) -> int:
                 largest = max(largest, path.lstat().st_size)
             except OSError:
                 continue
-    return max(2 * largest, _LEAST_BYTES)
+    return max(2 * largest, LEAST_BYTES)

@@ -18,6 +18,7 @@ from data.classes import ClassTable, SegmentationClass
 from data.errors import RefusedError
 from data.free_space import describe_bytes, find_full_disk, free_bytes, refuse_small_disk
 from data.list_dataset import list_dataset, measure_pairs
+from pipeline.connect_store import open_store
 from pipeline.explain_fault import explain_fault
 from pipeline.lock_workspace import lock_workspace
 
@@ -174,3 +175,9 @@ def test_a_workspace_on_a_full_disk_is_locked_all_the_same(small_disk):
         lock_workspace(lock_file, "run-b", wait=False),
     ):
         pass
+
+
+def test_a_store_that_cannot_be_made_on_a_full_disk_says_so(small_disk):
+    _fill(small_disk)
+    with pytest.raises(RefusedError, match=r"metadata\.sqlite: the disk is full: 0 kB are free"):
+        open_store(small_disk / "metadata.sqlite", create=True)

@@ -121,6 +121,10 @@ def test_a_place_that_cannot_be_written_is_refused(store_file, monkeypatch):
     assert sentence.startswith(f"{store_file}: cannot be written to, and every run is recorded there.")
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != store_file.parent)
     assert _refusal(store_file)[1].startswith(f"{store_file.parent}: cannot be written to")
+    with pytest.raises(RefusedError, match="cannot be written to"):
+        open_store(store_file, create=True)
+    # It may be asked all the same.
+    assert [run.run_id for run in tracking.list_runs(open_store(store_file))] == ["run-1"]
 
 
 def test_a_folder_in_the_file_s_place_is_refused(tmp_path):
