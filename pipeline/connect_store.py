@@ -16,6 +16,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import Problem, RefusedError
 from data.free_space import LEAST_BYTES, disk_full, find_full_disk
+from pipeline.patient_store import PatientStore
 from pipeline.postgresql_store import PostgreSQLStore
 from pipeline.probe_server import probe_server
 from pipeline.sqlite_faults import find_bad_file
@@ -134,7 +135,8 @@ def new_store(connection: Connection) -> MetadataStore:
     """
     if isinstance(connection, pb.ConnectionConfig) and connection.HasField("postgresql"):
         return PostgreSQLStore(connection)
-    return MetadataStore(connection)
+    is_file = isinstance(connection, pb.ConnectionConfig) and connection.HasField("sqlite")
+    return MetadataStore(connection) if is_file else PatientStore(connection)
 
 
 def _try(connection: Connection) -> MetadataStore:

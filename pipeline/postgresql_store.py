@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 from ml_metadata.proto import metadata_store_service_pb2 as service_pb2
+
+from pipeline.patient_store import PatientStore
 
 PART_BYTES = 2000
 _PART_PREFIX = "deconvflow_part/"
@@ -26,7 +27,7 @@ _NODES = (pb.Artifact, pb.Execution, pb.Context)
 _KINDS = ("properties", "custom_properties")
 
 
-class PostgreSQLStore(MetadataStore):
+class PostgreSQLStore(PatientStore):
     """Rewrites the texts of what is written, restores those of what is read, and sorts that."""
 
     def _call_method(self, method_name: str, request: Any, response: Any) -> None:

@@ -19,7 +19,7 @@ from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import RefusedError
-from pipeline import cli, sqlite_faults, tracking, wait_for_store
+from pipeline import cli, patient_store, sqlite_faults, tracking, wait_for_store
 from pipeline.connect_store import address_of, connect, open_store
 from pipeline.explain_fault import explain_fault
 from pipeline.sqlite_faults import refuse_bad_file
@@ -226,3 +226,33 @@ def test_commands_that_ask_end_with_a_sentence_too(capsys, monkeypatch):
     assert capsys.readouterr().err.startswith(
         "the metadata store: is damaged. Restore it from a backup, then"
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "said", "asked"),
+    [
+        ("GetContexts", "mysql_query failed: errno: Lost connection to MySQL server during query", 2),
+        ("GetContexts", "PostgreSQL error: server closed the connection unexpectedly", 2),
+        ("GetContexts", "Given node already exists", 1),
+        # It may have been written before.
+        ("PutContexts", "mysql_query failed: errno: Lost connection to MySQL server during query", 1),
+    ],
+)
+def test_a_question_is_asked_again_after_a_restart_and_a_write_is_not(method, said, asked, monkeypatch):
+    calls: list[str] = []
+
+    def call(_: object, name: str, *__: object) -> None:
+        calls.append(name)
+        if len(calls) == 1:
+            raise errors.make_exception(said, errors.INTERNAL)
+
+    monkeypatch.setattr(patient_store.MetadataStore, "_call_method", call)
+    monkeypatch.setattr(patient_store.PatientStore, "_connect_again", lambda _: calls.append("connect"))
+    store = object.__new__(patient_store.PatientStore)
+    if asked == 1:
+        with pytest.raises(errors.InternalError):
+            store._call_method(method, None, None)
+        assert calls == [method]
+    else:
+        store._call_method(method, None, None)
+        assert calls == [method, "connect", method]

@@ -136,8 +136,8 @@ def try_away(config: Path, workspace: Path) -> str:
 
 def _restart_under_run(config: Path, workspace: Path, server: MariaDb) -> str:
     run = start_run(config, workspace, "--store", server.address, environment=server.environment)
-    hold(run.wait_for_component("Transform"), f"the run ended:\n{run.stderr[-2000:]}")
-    time.sleep(1)  # Past what is written before a component works.
+    outputs = workspace / "pipelines" / NAME / "Transform"  # Made when all is written, and before it works.
+    hold(run.wait_for(lambda: list(outputs.glob("*/*"))), f"the run ended:\n{run.stderr[-2000:]}")
     server.stop()
     hold(run.wait_for(lambda: "waiting for the metadata store" in run.log), f"no wait:\n{run.stderr[-2000:]}")
     time.sleep(_AWAY_SECONDS)

@@ -166,7 +166,7 @@ _RUN = """
 import sys
 {dag}
 from pipeline import cli, run_local
-run_local._summarise = lambda outputs, verdict, error: {{"status": "failed", "error": str(error)}}
+run_local._summarise = lambda outputs, verdict, error, fault: {{"status": "failed", "error": str(error)}}
 print("ready", flush=True)
 sys.stdin.readline()
 cli.main()
