@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format bench faults torch compile image lock clean FORCE
+.PHONY: help setup run test test-fast lint format bench faults torch audit compile image lock clean FORCE
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -60,6 +60,9 @@ faults: $(READY)  ## break the machine under runs: kill disk together store fuzz
 
 torch:  ## set PyTorch up in .venv-torch, which bench then measures against (5 GB)
 	@requirements/torch.sh .venv-torch
+
+audit: $(READY)  ## list what the project is made of: SBOM, licences, known vulnerabilities (in build/)
+	@requirements/audit.sh $(LANE) $(VENV) .venv-audit
 
 compile: $(READY)  ## write kubeflow/pipeline.yaml, the sample compiled for a cluster (ARGS="--config my.yaml -o my-pipeline.yaml")
 	@$(BIN)/deconvflow kubeflow compile -o kubeflow/pipeline.yaml $(ARGS)

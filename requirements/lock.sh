@@ -28,8 +28,10 @@ for lane in tfx-1-16 tfx-1-21; do
         compile - "$lane-cuda" --constraint "requirements/$lane.txt" "$@"
     keep "$lane-cuda" nvidia-
 done
-"$uv" pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
-    --group pyproject.toml:torch -o requirements/torch.txt "$@"
+for group in torch audit; do
+    "$uv" pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+        --group "pyproject.toml:$group" -o "requirements/$group.txt" "$@"
+done
 grep -o '^uv==[0-9.]*' requirements/uv.txt | sed "$([ "${1:-}" != --upgrade ] || echo 's/==.*//')" |
     compile - uv "$@"
 git diff --stat -- requirements 2>/dev/null || true

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 REPOSITORY = Path(__file__).resolve().parent.parent
 LANES = ("tfx-1-16", "tfx-1-21")
 IMAGE_LOCKS = tuple(f"{lane}-{kind}" for lane in LANES for kind in ("image", "cuda"))
-LOCKS = (*LANES, *IMAGE_LOCKS, "torch", "uv")
+LOCKS = (*LANES, *IMAGE_LOCKS, "torch", "audit", "uv")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
