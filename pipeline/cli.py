@@ -393,7 +393,7 @@ def run_app(call: Callable[[], object]) -> int:
     except Exception as error:
         from pipeline.explain_fault import explain_fault
 
-        problem = explain_fault(error, [Path.cwd()], "the metadata store")
+        problem = explain_fault(error, [], "the metadata store")
         if problem is None:
             raise
         return report_refusal(RefusedError([problem]), as_json="--json" in sys.argv)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 from data.errors import Problem
 from data.free_space import LEAST_BYTES, chain, disk_full, find_full_disk
 
+_MOST_FILES = 100_000
 _STORE_MODULE = "ml_metadata.errors"
 _STORE_WORDS = re.compile(r"executing query|MLMD|mysql_|PostgreSQL")
 _KEPT = "then run the same command again; what was finished is kept"
@@ -32,12 +36,12 @@ def explain_fault(
 
     Args:
         error: what was raised, with the errors that led to it.
-        places: folders that were written to.
+        places: folders that were written to, the workspace first.
         store: the metadata store's address.
         purpose: what needs the room on a full disk, as a noun.
     """
     if path := find_full_disk(error, places):
-        return disk_full(path, _estimate_bytes(places), purpose)
+        return disk_full(path, _estimate_bytes(places[0]) if places else LEAST_BYTES, purpose)
     for cause in chain(error):
         # Of an MLMD client that is being made, RuntimeErrors.
         by_type = type(cause).__module__ == _STORE_MODULE
@@ -49,13 +53,11 @@ def explain_fault(
     return None
 
 
-def _estimate_bytes(places: Sequence[Path]) -> int:
-    """Returns as much as the largest single file there, doubled: what is written last is like it."""
+def _estimate_bytes(workspace: Path) -> int:
+    """Returns twice the largest file's size among the workspace's first many: what is written is like it."""
     largest = 0
-    for place in places:
-        for path in place.rglob("*"):
-            try:
-                largest = max(largest, path.lstat().st_size)
-            except OSError:
-                continue
+    files = (Path(folder, name) for folder, _, names in os.walk(workspace) for name in names)
+    for path in itertools.islice(files, _MOST_FILES):
+        with contextlib.suppress(OSError):  # Somebody removed it meanwhile.
+            largest = max(largest, path.lstat().st_size)
     return max(2 * largest, LEAST_BYTES)

@@ -132,10 +132,16 @@ def test_errors_that_lead_to_each_other_are_gone_through_once():
 
 
 def test_a_full_disk_becomes_a_sentence_with_what_is_kept(tmp_path):
-    (tmp_path / "checkpoint").write_bytes(b"x" * 80_000)
-    problem = explain_fault(OSError(errno.ENOSPC, FULL, str(tmp_path / "y")), [tmp_path], "store")
+    # The workspace is measured, not all of a temporary folder, where others make and remove files.
+    other = tmp_path / "tmp"
+    for folder, size in ((tmp_path / "workspace", 80_000_000), (other, 200_000_000)):
+        folder.mkdir()
+        with (folder / "checkpoint").open("wb") as stream:
+            stream.truncate(size)
+    error = OSError(errno.ENOSPC, FULL, str(tmp_path / "y"))
+    problem = explain_fault(error, [tmp_path / "workspace", other], "store")
     assert problem is not None and problem.where == str(tmp_path / "y")
-    assert "the files of this run need about 100.0 MB" in problem.what
+    assert "the files of this run need about 160.0 MB" in problem.what
     assert "run the same command again" in problem.remedy
 
 
