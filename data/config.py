@@ -15,6 +15,8 @@ LayoutName = Literal["folder", "camvid", "voc", "cityscapes"]
 MaskEncoding = Literal["id", "palette", "rgb", "binary"]
 
 MAX_CLASSES = 255
+FOREGROUND_VALUES = (1, 255)
+"""What binary masks hold where the class is, unless the class table says otherwise."""
 
 
 class FrozenModel(BaseModel):
@@ -75,6 +77,10 @@ class DataConfig(FrozenModel):
     bit_depth: Literal[8, 16] = 8
     """16 keeps all the bits of 16-bit images through Transform, at twice the size."""
 
+    def unsaid_values(self, class_id: int) -> tuple[int, ...]:
+        """Returns the values of mask files that mean a class for which the class table names none."""
+        return FOREGROUND_VALUES if self.mask_encoding == "binary" and class_id == 1 else (class_id,)
+
     @model_validator(mode="after")
     def _class_table_is_sound(self) -> DataConfig:
         ids = [entry.id for entry in self.classes]
@@ -98,7 +104,7 @@ class DataConfig(FrozenModel):
             if self.mask_encoding == "rgb":
                 meant: tuple[object, ...] = (entry.colour,)
             else:
-                meant = entry.mask_values if entry.mask_values is not None else (entry.id,)
+                meant = entry.mask_values if entry.mask_values is not None else self.unsaid_values(entry.id)
             for value in meant:
                 if value in meaning:
                     raise ValueError(f"{value} in a mask means both {meaning[value]} and {entry.name}")

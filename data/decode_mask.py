@@ -17,7 +17,6 @@ from data.open_image import MASK_FORMATS, UnreadableImageError, open_image
 Colour = tuple[int, int, int]
 _UNKNOWN = -1
 _MAX_VALUE = 65535
-_FOREGROUND_VALUES = (1, 255)
 
 
 @dataclass(frozen=True)
@@ -119,10 +118,7 @@ def build_mask_codec(config: DataConfig) -> MaskCodec:
     else:
         values = {value: config.ignore_id for value in config.void_values if 0 <= value <= _MAX_VALUE}
         for entry in config.classes:
-            default: tuple[int, ...] = (entry.id,)
-            if config.mask_encoding == "binary" and entry.id == 1:
-                default = _FOREGROUND_VALUES
-            taken = entry.mask_values if entry.mask_values is not None else default
+            taken = entry.mask_values if entry.mask_values is not None else config.unsaid_values(entry.id)
             values |= {value: entry.id for value in taken if 0 <= value <= _MAX_VALUE}
     return MaskCodec(
         config.mask_encoding,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data.open_files import FileTree, read_bytes
+from data.parse_json import parse_json
 
 CLASS_FILES = (
     "label_colors.txt",
@@ -32,7 +32,9 @@ _HEADER_WORDS = frozenset({"name", "class", "class_name", "label", "id", "index"
     {"r", "g", "b", "red", "green", "blue", "color", "colour", "rgb", "parts", "actions"}
 )
 _DEEPEST = 2
-_NUMBER, _GAP = r"(\d{1,5})", r"[\s,;]+"
+_LONGEST_LINE, _MOST_LINES = 300, 10_000
+"""What is longer lists no classes, and takes the patterns too long to say so."""
+_NUMBER, _GAP = r"([0-9]{1,5})", r"[\s,;]+"
 _PATTERNS: tuple[tuple[str, str], ...] = (
     # Each: a line's form, and what its groups are: v value, n name, r g b colour.
     (rf"{_NUMBER}{_GAP}(.*\D.*?){_GAP}{_NUMBER}{_GAP}{_NUMBER}{_GAP}{_NUMBER}", "vnrgb"),
@@ -102,6 +104,8 @@ def parse_class_names(text: str, is_json: bool = False) -> tuple[NamedClass, ...
 
 
 def _parse_lines(lines: Sequence[str]) -> list[NamedClass]:
+    if len(lines) > _MOST_LINES or any(len(line) > _LONGEST_LINE for line in lines):
+        return []
     if lines and {word for word in re.split(r"[\s,;:]+", lines[0].lower()) if word} <= _HEADER_WORDS:
         lines = lines[1:]
     for pattern, groups in _PATTERNS:
@@ -131,15 +135,19 @@ def _to_class(parts: dict[str, str], position: int) -> NamedClass:
 def _parse_json(text: str) -> list[NamedClass]:
     """Takes a list of names, or a mapping from values to names or from names to values."""
     try:
-        document = json.loads(text)
+        document = parse_json(text)
     except ValueError:
         return []
     if isinstance(document, list):
         items = list(enumerate(document))
     elif isinstance(document, dict):
-        items = [(key, name) if str(key).isdigit() else (name, key) for key, name in document.items()]
+        items = [(key, name) if _is_number(key) else (name, key) for key, name in document.items()]
     else:
         return []
-    if not all(str(value).isdigit() and isinstance(name, str) for value, name in items):
+    if not all(_is_number(value) and isinstance(name, str) for value, name in items):
         return []
     return [NamedClass(name, int(value), None) for value, name in items]
+
+
+def _is_number(value: object) -> bool:
+    return re.fullmatch(r"[0-9]{1,5}", str(value)) is not None

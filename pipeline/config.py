@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from components.config import (
@@ -24,6 +24,7 @@ from data.config import AugmentConfig, DataConfig, FrozenModel, TransformConfig
 from data.errors import Problem, RefusedError
 from pipeline.cluster.config import KubeflowConfig
 from pipeline.explain_config import explain_error
+from pipeline.read_yaml import YamlError, parse_yaml
 from pipeline.store_address import parse_address, redact
 from trainer.config import TrainerConfig
 from trainer.inference_config import InferenceConfig
@@ -32,16 +33,9 @@ from trainer.tuner_config import TunerConfig
 
 SAMPLE_SCHEME = "sample:"
 PRESETS = Path(__file__).parent / "presets"
-_MAX_CONFIG_BYTES = 10_000_000
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that also takes 1e-4 for a number, which YAML 1.1 takes for text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_MAX_CONFIG_BYTES = 1_000_000
+_MAX_KEY_PARTS = 20
+_SHOWN_CHARACTERS = 200
 
 
 class MetadataConfig(FrozenModel):
@@ -102,16 +96,17 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
         config = config.model_copy(update={"metadata": MetadataConfig(store=str(address))})
     push_root = config.push.root
     if push_root and "://" not in push_root:
-        absolute = str((folder / push_root).resolve())
+        absolute = os.path.realpath(folder / push_root)
         config = config.model_copy(update={"push": PushConfig(root=absolute)})
     weights = config.trainer.model.weights_path
     if weights and "://" not in weights:
-        model = config.trainer.model.model_copy(update={"weights": str((folder / weights).resolve())})
+        model = config.trainer.model.model_copy(update={"weights": os.path.realpath(folder / weights)})
         config = config.model_copy(update={"trainer": config.trainer.model_copy(update={"model": model})})
     root = config.data.root
     if "://" in root or root.startswith(SAMPLE_SCHEME) or Path(root).is_absolute():
         return config
-    return with_data_root(config, str((folder / root).resolve()))
+    # Path.resolve raises for links that lead to themselves.
+    return with_data_root(config, os.path.realpath(folder / root))
 
 
 def with_data_root(config: PipelineConfig, root: str) -> PipelineConfig:
@@ -143,21 +138,18 @@ def validate_config(tree: Mapping[str, Any], source: str = "configuration") -> P
 def _read_yaml(path: Path) -> dict[str, Any]:
     remedy = "Name an existing YAML file; `deconvflow init DATA -o my.yaml` writes one"
     try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise RefusedError([Problem(str(path), "is larger than 10 MB", remedy, "config_too_large")])
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_CONFIG_BYTES + 1)
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise RefusedError([Problem(str(path), reason, remedy, "config_unreadable")]) from None
+    if len(content) > _MAX_CONFIG_BYTES:
+        raise RefusedError([Problem(str(path), "is larger than 1 MB", remedy, "config_too_large")])
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
-            # A few nested aliases can stand for gigabytes.
-            raise RefusedError(
-                [Problem(str(path), "uses YAML aliases (*name)", "Write the values out", "config_alias")]
-            )
-        tree = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        what = redact("is not valid YAML: " + " ".join(str(error).split()))
+        tree = parse_yaml(text)
+    except YamlError as error:
+        what = redact(f"is not valid YAML: {error}")
         raise RefusedError([Problem(str(path), what, "Mend the syntax there", "config_syntax")]) from None
     if not isinstance(tree, dict):
         raise RefusedError(
@@ -178,14 +170,15 @@ def apply_override(tree: dict[str, Any], override: str, option: str = "--set") -
         RefusedError: if it is not of that form, or there can be no such key.
     """
     key, equals, text = override.partition("=")
-    shown = redact(override)
-    if not equals or not re.fullmatch(r"\w+(\.[\w/ -]+)*", key):
+    shown = redact(override)[:_SHOWN_CHARACTERS]
+    is_key = re.fullmatch(r"\w+(\.[\w/ -]+)*", key) and key.count(".") < _MAX_KEY_PARTS
+    if not equals or not is_key:
         raise RefusedError(
             [Problem(f"{option} {shown}", "is not of the form key.sub=value", "Write e.g. trainer.epochs=20")]
         )
     try:
-        value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
+        value = parse_yaml(text)
+    except YamlError:
         raise RefusedError([Problem(f"{option} {shown}", "the value is not YAML", "Quote it")]) from None
     *parents, last = key.split(".")
     node: Any = tree
@@ -203,15 +196,21 @@ def _child(node: Any, part: str, override: str) -> Any:
     child = node.setdefault(part, {})
     if not isinstance(child, dict | list):
         raise RefusedError(
-            [Problem(override, f"{part} is a value and has no keys below it", "Name the key itself")]
+            [Problem(override, f"{part[:40]} is a value and has no keys below it", "Name the key itself")]
         )
     return child
 
 
 def _index(node: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
+    if not re.fullmatch(r"[0-9]{1,9}", part) or int(part) >= len(node):
         raise RefusedError(
-            [Problem(override, f"{part} is no index of a list of {len(node)}", "Count from 0")]
+            [
+                Problem(
+                    override,
+                    f"{part[:_SHOWN_CHARACTERS]} is no index of a list of {len(node)}",
+                    "Count from 0",
+                )
+            ]
         )
     return int(part)
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from data import progress
 from data.errors import Problem, RefusedError
+from data.parse_json import parse_json
 from pipeline.process_identity import describe_process
 
 _POLL_SECONDS = 0.5
@@ -83,7 +84,7 @@ def lock_workspace(
 def read_holder(lock_file: Path) -> Holder | None:
     """Returns who last wrote itself down and did not leave; it may have died since."""
     try:
-        values: dict[str, Any] = json.loads(lock_file.read_bytes()[:_MAX_BYTES])
+        values: dict[str, Any] = parse_json(lock_file.read_bytes()[:_MAX_BYTES])
         return Holder(str(values["run_id"]), int(values["pid"]), str(values["host"]), float(values["since"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

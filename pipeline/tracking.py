@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import Problem, RefusedError
+from data.parse_json import parse_json
 from pipeline.connect_store import open_store as open_store
 from pipeline.process_identity import describe_process as describe_process
 from pipeline.process_identity import is_alive
@@ -215,7 +215,7 @@ def _read_record(context: pb.Context, pipeline: str = "") -> RunRecord:
 def _json(properties: Mapping[str, pb.Value], key: str) -> dict[str, Any]:
     text = properties[key].string_value if key in properties else ""
     try:
-        value = json.loads(text) if text else {}
+        value = parse_json(text) if text else {}
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

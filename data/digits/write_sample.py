@@ -13,6 +13,7 @@ from PIL import Image
 from data.digits.compose_scene import MAX_DIGITS, Scene, compose_scene
 from data.digits.load_sources import SPLITS, SplitSources, load_sources
 from data.errors import Problem, RefusedError
+from data.parse_json import parse_json
 from data.progress import current
 
 # Raise it whenever the same seed gives other files: samples written before are then replaced.
@@ -67,7 +68,7 @@ def write_digits_sample(
 
 def _read_marker(root: Path) -> object:
     try:
-        return json.loads((root / MARKER_NAME).read_text(encoding="utf-8"))
+        return parse_json((root / MARKER_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
 
 from data.errors import Problem
+from data.parse_json import parse_json
 from pipeline.cluster.hide_secrets import hide_secrets
 
 _LONGEST_MESSAGE = 300
@@ -110,7 +110,7 @@ def _read_message(body: object) -> str:
     """Returns the backend's own words, on one line; nothing of a page of HTML."""
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except ValueError:
         return ""
     if not isinstance(values, dict):

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data.errors import Problem, RefusedError
 from pipeline.cluster.lint_containers import find_container_problems
 from pipeline.cluster.lint_messages import find_message_problems
 from pipeline.cluster.lint_tasks import find_task_problems
 from pipeline.cluster.mend_spec import SCHEMA_VERSION
 from pipeline.cluster.spec_rules import NAME, compiled_wrong, problem
+from pipeline.read_yaml import YamlError, parse_documents
 
 _MAX_FILE_BYTES = 20_000_000
 _HOW_TO_COMPILE = "Compile it with `deconvflow kubeflow compile`"
@@ -29,16 +28,17 @@ def read_documents(path: Path) -> list[Any]:
         RefusedError: if it cannot be read or is no YAML.
     """
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_FILE_BYTES + 1)
+        if len(content) > _MAX_FILE_BYTES:
             raise RefusedError([Problem(str(path), "is larger than 20 MB", _HOW_TO_COMPILE, "bad_spec")])
-        text = path.read_text(encoding="utf-8")
-        return [document for document in yaml.safe_load_all(text) if document is not None]
+        return [document for document in parse_documents(content.decode("utf-8")) if document is not None]
+    except YamlError as error:
+        what = f"is not valid YAML: {str(error)[:200]}"
+        raise RefusedError([Problem(str(path), what, _HOW_TO_COMPILE, "bad_spec")]) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise RefusedError([Problem(str(path), reason, "Name a compiled pipeline", "bad_spec")]) from None
-    except (yaml.YAMLError, RecursionError) as error:
-        what = f"is not valid YAML: {' '.join(str(error).split())[:200]}"
-        raise RefusedError([Problem(str(path), what, _HOW_TO_COMPILE, "bad_spec")]) from None
 
 
 def lint_documents(documents: list[Any]) -> list[Problem]:

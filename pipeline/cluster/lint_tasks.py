@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from data.errors import Problem
 from pipeline.cluster.spec_rules import (
     TASK_NAME,
@@ -16,6 +14,7 @@ from pipeline.cluster.spec_rules import (
     outputs_of,
     problem,
 )
+from pipeline.read_yaml import YamlError, parse_yaml
 
 _PARAMETER_TYPES = {"NUMBER_INTEGER", "NUMBER_DOUBLE", "STRING", "BOOLEAN", "LIST", "STRUCT"}
 _NAME_REMEDY = "Name it with letters, digits and dashes, 120 at most"
@@ -69,8 +68,8 @@ def _find_declaration_problems(where: str, component: dict[str, Any]) -> Iterato
 
 def _has_title(schema: str) -> bool:
     try:
-        tree = yaml.safe_load(schema)
-    except yaml.YAMLError:
+        tree = parse_yaml(schema)
+    except YamlError:
         return False
     return isinstance(tree, dict) and bool(tree.get("title"))
 

@@ -63,14 +63,14 @@ _CRON_REMEDY = (
 
 def _find_problem(part: str, low: int, high: int, names: dict[str, int], may_be_open: bool) -> str | None:
     span, slash, step = part.partition("/")
-    if slash and not (step.isdigit() and int(step) > 0):
+    if slash and not (_is_number(step) and int(step) > 0):
         return f"has the step {step!r}; it must be a whole number above 0"
     if span == "*" or (span == "?" and may_be_open):
         return None
     first, dash, last = span.partition("-")
     values = []
     for word in (first, last) if dash else (first,):
-        value = names.get(word.lower(), int(word) if word.isdigit() else None)
+        value = names.get(word.lower(), int(word) if _is_number(word) else None)
         if value is None:
             return "is not understood"
         if not low <= value <= high:
@@ -79,13 +79,17 @@ def _find_problem(part: str, low: int, high: int, names: dict[str, int], may_be_
     return "goes backwards" if values != sorted(values) else None
 
 
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,9}", text) is not None
+
+
 def read_interval(text: str) -> int:
     """Returns an interval in seconds: ``90``, ``45m``, ``12h``, ``7d``.
 
     Raises:
         RefusedError: if it is none, or shorter than a minute.
     """
-    match = re.fullmatch(r"\s*(\d+)\s*([a-z]*)\s*", text.lower())
+    match = re.fullmatch(r"\s*([0-9]{1,9})\s*([a-z]*)\s*", text.lower())
     if match is None or match[2] not in _UNITS:
         raise _refuse("--interval", f"{text!r} is no interval", "Give seconds, or 45m, 12h, 7d")
     seconds = int(match[1]) * _UNITS[match[2]]

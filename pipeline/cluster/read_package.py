@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from data.errors import Problem, RefusedError
+from data.parse_json import parse_json
 
 _TYPES = {
     "NUMBER_INTEGER": "a whole number",
@@ -139,7 +139,7 @@ def _convert(text: str, kind: str) -> Any:
             raise ValueError(text)
         return text.lower() == "true"
     if kind in ("LIST", "STRUCT"):
-        value = json.loads(text)
+        value = parse_json(text)
         if not isinstance(value, list if kind == "LIST" else dict):
             raise ValueError(text)
         return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from google.protobuf import json_format
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from data.parse_json import parse_json
 from pipeline import tracking
 from pipeline.tracking import RunRecord
 
@@ -134,7 +134,7 @@ def _decode(value: Any) -> Any:
     """Returns what a text that looks like a JSON object or list stands for, nested texts too."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
-            value = json.loads(value)
+            value = parse_json(value)
         except ValueError:
             return value
     if isinstance(value, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -10,6 +9,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from data.errors import RefusedError
 from data.open_files import exists, join_path, read_bytes
+from data.parse_json import parse_json
 from pipeline.history.lineage_documents import SourceImage
 
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
@@ -44,7 +44,7 @@ class FileReader:
         if content is None:
             return {}
         try:
-            document = json.loads(content)
+            document = parse_json(content)
         except ValueError:
             document = None
         if isinstance(document, dict):
@@ -115,7 +115,7 @@ def parse_snapshot(content: bytes, artifact_id: int) -> Iterator[SourceImage]:
         ValueError, KeyError, TypeError: a line describes no image.
     """
     for line in content.splitlines():
-        row = json.loads(line)
+        row = parse_json(line)
         yield SourceImage(
             id=row["id"],
             split=row["split"],

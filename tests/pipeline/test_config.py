@@ -121,7 +121,7 @@ def test_bad_override_is_refused(tree, write_yaml, override, says):
     [
         ("a: [1", "not valid YAML"),
         ("- 1\n- 2", "no mapping"),
-        ("a: &x [1]\nb: *x", "aliases"),
+        ("a: &x [1]\nb: *x", "alias"),
         ("!!python/object/apply:os.system ['true']", "not valid YAML"),
         ("a: \x00", "not valid YAML"),
     ],
