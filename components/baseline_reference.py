@@ -9,8 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from components.manifest import fingerprint_model, list_versions, read_manifest, version_path
+from components.manifest import (
+    fingerprint_model,
+    list_versions,
+    read_manifest,
+    refuse_changed,
+    version_path,
+)
 from data.classes import ClassTable
+from data.open_files import is_remote
 
 NO_VERSION = "no model has been pushed before"
 _MODEL_MARK = "#model="
@@ -55,7 +62,8 @@ def find_baseline(serving_root: str, model_dir: str, class_table: ClassTable) ->
             confusion matrix counts other things.
 
     Raises:
-        RefusedError: the manifest of a version that has to be looked at is damaged.
+        RefusedError: the manifest of a version that has to be looked at is damaged, or a file of the
+            baseline is not what was pushed.
     """
     versions = list_versions(serving_root)
     if not versions:
@@ -68,6 +76,8 @@ def find_baseline(serving_root: str, model_dir: str, class_table: ClassTable) ->
             continue
         if not _same_classes(manifest.class_table(), class_table):
             return BaselineReference(reason=f"the newest pushed version, {version}, has another class table")
+        if not is_remote(path):  # Of what lies elsewhere, each file is hashed as it is fetched to be loaded.
+            refuse_changed(path)
         return BaselineReference(path, manifest.model_fingerprint, reason="")
     return BaselineReference()
 

@@ -6,7 +6,6 @@ whole or not at all.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -16,7 +15,12 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.parse_json import parse_json
+from data.pushed_files import hash_below
+
 PUSH_LOG = ".pushes.jsonl"
+VERSION = r"0|[1-9][0-9]{0,17}"
+"""A version's folder: numbers that TF Serving, whose own have 64 bits, takes."""
 _STAGING_ENDING = ".tmp"
 STALE_AFTER_SECONDS = 24 * 3600
 
@@ -28,9 +32,12 @@ def list_files(folder: str) -> tuple[str, ...]:
 
 
 def hash_file(folder: str, path: str) -> str:
-    """Returns the SHA-256 of a file below a folder, in hexadecimal digits."""
-    with (Path(folder) / path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Returns the SHA-256 of a file below a folder, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or a link that leads out of the folder.
+    """
+    return hash_below(folder, path)
 
 
 def read_file(folder: str, path: str, max_bytes: int) -> bytes:
@@ -41,9 +48,13 @@ def read_file(folder: str, path: str, max_bytes: int) -> bytes:
         ValueError: it is larger than ``max_bytes``.
     """
     file = Path(folder) / path
-    if file.stat().st_size > max_bytes:
+    if file.exists() and not file.is_file():
+        raise OSError("is no regular file")
+    with file.open("rb") as stream:
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
         raise ValueError(f"is larger than {max_bytes} bytes")
-    return file.read_bytes()
+    return content
 
 
 class StagedVersion:
@@ -118,7 +129,7 @@ class LocalVersions:
         if not self._root.is_dir():
             return ()
         names = (entry.name for entry in self._root.iterdir() if entry.is_dir())
-        return tuple(sorted(int(name) for name in names if re.fullmatch(r"0|[1-9][0-9]*", name)))
+        return tuple(sorted(int(name) for name in names if re.fullmatch(VERSION, name)))
 
     def list_used(self) -> set[int]:
         """Returns the numbers that are, or once were, a version's."""
@@ -160,10 +171,12 @@ class LocalVersions:
 def _parse_pushes(lines: list[str]) -> Iterator[tuple[int, str]]:
     for line in lines:
         try:
-            entry = json.loads(line)
-            yield int(entry["version"]), str(entry["model_fingerprint"])
-        except (ValueError, KeyError, TypeError):
+            entry = parse_json(line)
+            version, fingerprint = int(entry["version"]), str(entry["model_fingerprint"])
+        except (ValueError, KeyError, TypeError, OverflowError):
             continue
+        if re.fullmatch(VERSION, str(version)):
+            yield version, fingerprint
 
 
 def _sync(descriptor: int) -> None:

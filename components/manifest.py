@@ -5,38 +5,40 @@ Imports neither TFX nor TensorFlow. The file is ``manifest.json`` in the version
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, model_validator
 
 from components import version_store
 from components.version_store import list_versions, version_path
 from data.classes import ClassTable, SegmentationClass
-from data.config import Colour, FrozenModel
+from data.config import MAX_CLASSES, Colour, FrozenModel
 from data.errors import Problem, RefusedError
 from data.object_store import StoreError
-from data.open_files import is_safe_below
+from data.pushed_files import (
+    MANIFEST_FILE,
+    STATISTICS_FILE,
+    FileHashes,
+    Sha256,
+    check_table,
+    explain_damage,
+    find_changes,
+    fingerprint_files,
+    refuse_repeated_keys,
+)
 from trainer.inference_config import InferenceConfig
 
-MANIFEST_FILE = "manifest.json"
-STATISTICS_FILE = "statistics/FeatureStats.pb"
-"""Statistics of the train split that the model was trained on, as StatisticsGen writes them."""
-
 _MAX_MANIFEST_BYTES = 50_000_000
-_NOT_THE_MODEL = frozenset({MANIFEST_FILE, STATISTICS_FILE, "fingerprint.pb"})
-"""fingerprint.pb is left out because TensorFlow draws a new random id for it at every export."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ManifestClass(FrozenModel):
     """One row of the class table."""
 
     id: int = Field(ge=0, le=255)
-    name: str
+    name: str = Field(min_length=1, max_length=100)
     colour: Colour
 
 
@@ -53,13 +55,15 @@ class ManifestMetrics(FrozenModel):
 class Manifest(FrozenModel):
     """Everything that manifest.json holds."""
 
+    format: Literal[1] = 1
+    """Of the manifest. A release that changes what a key means counts it up."""
     name: str = Field(min_length=1)
     """The pipeline's name."""
-    version: int = Field(ge=0)
+    version: int = Field(ge=0, lt=2**63)
     run_id: str
     created: str
     """When it was pushed: ISO 8601, UTC."""
-    classes: tuple[ManifestClass, ...] = Field(min_length=1)
+    classes: tuple[ManifestClass, ...] = Field(min_length=1, max_length=MAX_CLASSES)
     ignore_id: int = Field(ge=0, le=255)
     inference: InferenceConfig = InferenceConfig()
     """Flips, scales and windows that are built into the model."""
@@ -68,17 +72,21 @@ class Manifest(FrozenModel):
     data_fingerprint: str
     code_fingerprint: str
     model_fingerprint: Sha256
-    files: dict[str, Sha256]
+    files: FileHashes
     """SHA-256 of every other file of the version, by its path below the version's folder."""
     stack: dict[str, str]
     """Versions of Python and of the packages that trained and evaluated the model."""
 
-    @field_validator("files")
-    @classmethod
-    def _files_stay_below(cls, files: Mapping[str, str]) -> Mapping[str, str]:
-        if escaping := [path for path in files if not is_safe_below(path)]:
-            raise ValueError(f"{escaping[0]} leads out of the version's folder")
-        return files
+    @model_validator(mode="after")
+    def _classes_are_a_table(self) -> Self:
+        """Ids are the place in the table, as everywhere; a void id that is a class would paint it away."""
+        if [entry.id for entry in self.classes] != list(range(len(self.classes))):
+            raise ValueError(f"classes: their ids are not 0 to {len(self.classes) - 1} in order")
+        if len({entry.name for entry in self.classes}) < len(self.classes):
+            raise ValueError("classes: two have the same name")
+        if self.ignore_id < len(self.classes):
+            raise ValueError(f"ignore_id: {self.ignore_id} is the id of a class")
+        return self
 
     def class_table(self) -> ClassTable:
         """Returns the class table."""
@@ -99,17 +107,14 @@ def read_manifest(version_dir: str) -> Manifest:
     where = f"{version_dir}/{MANIFEST_FILE}"
     try:
         content = version_store.read_file(version_dir, MANIFEST_FILE, _MAX_MANIFEST_BYTES)
+        refuse_repeated_keys(content)
         return Manifest.model_validate_json(content, strict=True)
     except FileNotFoundError:
         what = "is missing, so nobody knows what this version is"
     except OSError as error:
-        what = f"cannot be read ({error.strerror})"
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        what = f"is damaged: {place + ': ' if place else ''}{first['msg']}"
+        what = f"cannot be read ({error.strerror or error})"
     except ValueError as error:
-        what = f"is damaged: it {error}"
+        what = f"is damaged: {explain_damage(error)}"
     remedy = f"Restore the file from a backup, or remove the folder {version_dir} to take the version back"
     raise RefusedError([Problem(where, what, remedy, "damaged_manifest")])
 
@@ -120,29 +125,36 @@ def newest_version(serving_root: str) -> int | None:
 
 
 def verify_files(version_dir: str) -> list[Problem]:
-    """Holds the files of a pushed version against the hashes in its manifest.
+    """Holds the files of a pushed version against its manifest.
+
+    A file of this machine that did not change is read once a process, however often it is asked for.
 
     Returns:
-        A problem for each file that is missing or has changed. Files that the manifest does not name
-        (TF Serving's warm-up requests, say) are none.
+        A problem for each file that is missing, has changed, or is not in the manifest though a loader
+        would read it; or the one that the manifest's own hashes do not fit together. Other files that the
+        manifest does not name (TF Serving's warm-up requests, say) are none.
 
     Raises:
         RefusedError: the manifest itself, or the store that it is in, cannot be read.
     """
-    problems = []
-    remedy = f"Push the model again, and remove {version_dir}"
-    for path, expected in sorted(read_manifest(version_dir).files.items()):
-        where = f"{version_dir}/{path}"
-        try:
-            actual = version_store.hash_file(version_dir, path)
-        except StoreError as error:
-            raise RefusedError([error.problem]) from error
-        except OSError:
-            problems.append(Problem(where, "is missing from the pushed version", remedy, "missing_file"))
-            continue
-        if actual != expected:
-            problems.append(Problem(where, "has changed since it was pushed", remedy, "changed_file"))
-    return problems
+    manifest = read_manifest(version_dir)
+    if problems := check_table(version_dir, manifest.files, manifest.model_fingerprint):
+        return problems
+    try:
+        present = version_store.list_files(version_dir)
+        return find_changes(version_dir, manifest.files, present, version_store.hash_file)
+    except StoreError as error:
+        raise RefusedError([error.problem]) from error
+
+
+def refuse_changed(version_dir: str) -> None:
+    """Refuses a version whose files are not what was pushed.
+
+    Raises:
+        RefusedError: with a problem for each file, see ``verify_files``.
+    """
+    if problems := verify_files(version_dir):
+        raise RefusedError(problems)
 
 
 def fingerprint_model(model_dir: str) -> str:
@@ -159,11 +171,7 @@ def fingerprint_model(model_dir: str) -> str:
     hashes = hash_files(model_dir, version_store.list_files(model_dir))
     if "saved_model.pb" not in hashes:
         raise ValueError(f"{model_dir} holds no saved_model.pb")
-    total = hashlib.sha256()
-    for path, digest in sorted(hashes.items()):
-        if path not in _NOT_THE_MODEL:
-            total.update(f"{path}\0{digest}\n".encode())
-    return total.hexdigest()
+    return fingerprint_files(hashes)
 
 
 def hash_files(folder: str, paths: Iterable[str]) -> dict[str, str]:
@@ -182,6 +190,7 @@ __all__ = [
     "list_versions",
     "newest_version",
     "read_manifest",
+    "refuse_changed",
     "verify_files",
     "version_path",
 ]

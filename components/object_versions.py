@@ -33,7 +33,6 @@ from data.open_files import join_path, read_bytes
 COMPLETING_FILE = "saved_model.pb"
 _CLAIMS = ".pushes"
 _THREADS = 8
-_VERSION = r"0|[1-9][0-9]*"
 
 
 def list_files(folder: str) -> tuple[str, ...]:
@@ -104,7 +103,7 @@ class ObjectVersions:
         """Returns the objects below each number, by their path."""
         found: dict[int, dict[str, StoredObject]] = defaultdict(dict)
         for entry in _list(self._store, self._prefix):
-            if match := re.match(rf"({_VERSION})/(.+)", entry.key.removeprefix(self._prefix)):
+            if match := re.match(rf"({local_versions.VERSION})/(.+)", entry.key.removeprefix(self._prefix)):
                 found[int(match[1])][match[2]] = entry
         return found
 
@@ -112,7 +111,9 @@ class ObjectVersions:
         """Yields (number, fingerprint of a finished push or nothing)."""
         prefix = f"{self._prefix}{_CLAIMS}/"
         for entry in _list(self._store, prefix):
-            if match := re.fullmatch(rf"({_VERSION})(?:\.([0-9a-f]+))?", entry.key.removeprefix(prefix)):
+            if match := re.fullmatch(
+                rf"({local_versions.VERSION})(?:\.([0-9a-f]+))?", entry.key.removeprefix(prefix)
+            ):
                 yield int(match[1]), match[2] or ""
 
 

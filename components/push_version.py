@@ -26,6 +26,7 @@ from components.version_store import StagedVersion, VersionStore, open_versions
 from data.classes import ClassTable
 from data.errors import RefusedError
 from data.free_space import refuse_small_disk
+from data.pushed_files import fingerprint_files
 from trainer.inference_config import InferenceConfig
 from trainer.inference_file import read_inference
 
@@ -99,6 +100,8 @@ def push_version(
         if statistics_file:
             staged.copy_file(statistics_file, STATISTICS_FILE)
         files = staged.hash_files()
+        if fingerprint_files(files) != fingerprint:
+            raise OSError(f"{model_dir} changed while it was copied, or the copy is damaged; not pushed")
         return _place(
             serving_root,
             store,

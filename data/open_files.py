@@ -53,7 +53,9 @@ def join_path(root: str, below: str) -> str:
 def is_safe_below(path: str) -> bool:
     """Says whether a relative path stays below whatever it is joined to."""
     parts = path.replace("\\", "/").split("/")
-    return bool(path) and not is_remote(path) and not path.startswith(("/", "\\", "~")) and ".." not in parts
+    leads_out = is_remote(path) or path.startswith(("/", "\\", "~")) or ".." in parts
+    # No file system takes a NUL, and Python raises a ValueError for it.
+    return bool(path) and not leads_out and "\0" not in path
 
 
 def is_hidden(name: str) -> bool:

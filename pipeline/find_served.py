@@ -14,7 +14,7 @@ from components.manifest import (
     list_versions,
     newest_version,
     read_manifest,
-    verify_files,
+    refuse_changed,
     version_path,
 )
 from data.errors import Problem, RefusedError
@@ -60,8 +60,7 @@ def find_served(workspace: Workspace, text: str) -> ServedModel:
     if not folders:
         raise _not_found(workspace, text)
     manifest = read_manifest(str(folders[0]))
-    if problems := verify_files(str(folders[0])):
-        raise RefusedError(problems)
+    refuse_changed(str(folders[0]))
     return ServedModel(folders[0], manifest)
 
 
@@ -77,7 +76,7 @@ def _find_address(workspace: Workspace, text: str) -> str | None:
             return None
         address = f"{root.rstrip('/')}/{text}"
     folder, _, version = address.rpartition("/")
-    if version.isdigit() and int(version) in list_versions(folder):
+    if re.fullmatch(r"\d{1,9}", version) and int(version) in list_versions(folder):
         return address
     newest = newest_version(address)
     return None if newest is None else version_path(address, newest)
@@ -85,6 +84,10 @@ def _find_address(workspace: Workspace, text: str) -> str | None:
 
 def _fetch(workspace: Workspace, address: str) -> ServedModel:
     name, version = address.split("/")[-2:]
+    if name in ("", ".", ".."):
+        raise _refuse(
+            address, "names no folder of versions", "Give s3://bucket/.../NAME/VERSION", "bad_model"
+        )
     folder = fetch_version(address, workspace.fetched(name) / version)
     return ServedModel(folder, read_manifest(str(folder)))
 
@@ -102,11 +105,24 @@ def _find_folders(workspace: Workspace, text: str) -> Iterator[Path]:
             yield from (workspace.own_serving(one) / str(version) for one in found)
             return
     folder = Path(text)
+    if not _can_be_path(folder):
+        return
     newest = newest_version(text) if folder.is_dir() else None
     if folder.is_dir() and newest is not None and not (folder / MANIFEST_FILE).exists():
         yield folder / str(newest)
     elif (folder / MANIFEST_FILE).is_file() or (folder / "saved_model.pb").is_file():
         yield folder
+
+
+def _can_be_path(path: Path) -> bool:
+    """Says whether the system can look a path up: it may be too long, or hold a NUL."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _list_served(workspace: Workspace) -> dict[str, tuple[int, ...]]:
@@ -119,7 +135,7 @@ def _list_served(workspace: Workspace) -> dict[str, tuple[int, ...]]:
 
 def _not_found(workspace: Workspace, text: str) -> RefusedError:
     labels = [f"{name}/{versions[-1]}" for name, versions in _list_served(workspace).items()]
-    if Path(text).exists():
+    if _can_be_path(Path(text)) and Path(text).exists():
         what = "is no pushed version: there is no manifest.json in it"
     else:
         what = f"was not pushed to {workspace.root / 'serving'}, and there is no such folder"

@@ -1,23 +1,27 @@
 """Reads trained weights by name: Keras' weight files, and the SavedModels that ``trainer.export`` writes.
 
-No code that came with a file is run: of a SavedModel only the checkpoint is opened.
+No code that came with a file is run: of a SavedModel only the checkpoint is opened, and of a pushed version's
+only after its files were held against the manifest.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from data.errors import Problem, RefusedError
+from data.hash_file import hash_file
 from data.open_files import is_remote, join_path, list_files, read_bytes
+from data.pushed_files import MANIFEST_FILE, find_changes, hash_below, read_table
 
 KEY = "trainer.model.weights"
 
-_CHUNK_BYTES = 8_000_000
+_LOGGER = logging.getLogger(__name__)
 _CHECKPOINT = "variables/variables"
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -29,7 +33,7 @@ def read_weights(path: str) -> Weights:
     """Reads all weights of a file or of a pushed version's folder, local or in an object store.
 
     Raises:
-        RefusedError: there is no such thing, or it cannot be read.
+        RefusedError: there is no such thing, it cannot be read, or is not what was pushed.
     """
     try:
         with _on_this_machine(path, _list_parts(path)) as local:
@@ -48,12 +52,8 @@ def fingerprint_weights(path: str) -> str:
     try:
         for part in _list_parts(path):
             whole = join_path(path, part)
-            if is_remote(whole):
-                digest.update(read_bytes(whole))
-                continue
-            with Path(whole).open("rb") as file:
-                while chunk := file.read(_CHUNK_BYTES):
-                    digest.update(chunk)
+            content = hashlib.sha256(read_bytes(whole)).hexdigest() if is_remote(whole) else hash_file(whole)
+            digest.update(f"{part}\0{content}\n".encode())
     except OSError as error:
         raise _refuse(path, f"cannot be read ({_first_line(error)})") from error
     return digest.hexdigest()
@@ -77,8 +77,10 @@ def _list_parts(path: str) -> list[str]:
 
 @contextmanager
 def _on_this_machine(path: str, parts: list[str]) -> Iterator[Path]:
-    """Yields the path, or that of a copy for now if it is in an object store."""
+    """Yields the path, or that of a copy for now if it is in an object store; its parts are verified."""
+    hashes = _read_hashes(path) if parts != [""] else None
     if not is_remote(path):
+        _verify(path, hashes, parts, hash_below)
         yield Path(path)
         return
     with tempfile.TemporaryDirectory(prefix="weights_") as folder:
@@ -87,7 +89,29 @@ def _on_this_machine(path: str, parts: list[str]) -> Iterator[Path]:
             target = copy / part
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(read_bytes(join_path(path, part)))
+        _verify(path, hashes, parts, lambda _, part: hash_below(str(copy), part))
         yield copy
+
+
+def _read_hashes(folder: str) -> dict[str, str] | None:
+    """Returns the hashes of a pushed version's files; None for a SavedModel that was not pushed."""
+    try:
+        content = read_bytes(join_path(folder, MANIFEST_FILE))
+    except FileNotFoundError:
+        _LOGGER.warning("%s has no %s: nobody knows whether its weights are whole.", folder, MANIFEST_FILE)
+        return None
+    return read_table(folder, content)
+
+
+def _verify(
+    folder: str, hashes: Mapping[str, str] | None, parts: list[str], hash_one: Callable[[str, str], str]
+) -> None:
+    """Refuses weights that are not what the manifest says."""
+    if hashes is None:
+        return
+    wanted = {path: digest for path, digest in hashes.items() if path.startswith(_CHECKPOINT)}
+    if problems := find_changes(folder, wanted, parts, hash_one):
+        raise RefusedError(problems)
 
 
 def _read_keras(path: Path) -> Weights:

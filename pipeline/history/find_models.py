@@ -60,7 +60,7 @@ def read_pushed(artifact: pb.Artifact) -> PushedVersion | None:
         return None
     path = properties["pushed_destination"].string_value.rstrip("/")
     version = properties["pushed_version"].string_value
-    if not version.isdigit() or "/" not in path:
+    if not re.fullmatch(r"[0-9]{1,18}", version) or "/" not in path:
         return None
     return PushedVersion(path.split("/")[-2], int(version), path, artifact.id)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +19,7 @@ from components.manifest import (
     list_versions,
     newest_version,
     read_manifest,
+    refuse_changed,
     verify_files,
     version_path,
 )
@@ -73,6 +78,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         (b"\xff\xfe", "is damaged"),
         (b'{"name": "x"}', "is damaged: version: Field required"),
         (b"[]", "is damaged"),
+        (b"[" * 100_000, "is damaged: it holds no JSON"),
+        (b'{"name": "x", "name": "y"}', "is damaged: it holds 'name' twice"),
     ],
 )
 def test_damage_is_refused_with_the_file_and_a_remedy(
@@ -90,7 +97,7 @@ def test_damage_is_refused_with_the_file_and_a_remedy(
     assert "remove the folder" in problem.remedy
 
 
-@pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "a/../../b"])
+@pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "a/../../b", "variables/\\u0000data"])
 def test_files_outside_the_version_are_refused(tmp_path: Path, path: str) -> None:
     folder = write_version(tmp_path / "3")
     text = (folder / "manifest.json").read_text().replace("variables/data", path)
@@ -98,6 +105,83 @@ def test_files_outside_the_version_are_refused(tmp_path: Path, path: str) -> Non
 
     with pytest.raises(RefusedError, match="leads out of"):
         verify_files(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("format", 2, "format: Input should be 1"),
+        ("newer", 1, "newer: Extra inputs are not permitted"),
+        ("version", 2**63, "version: Input should be less than"),
+        ("ignore_id", 1, "ignore_id: 1 is the id of a class"),
+        (
+            "classes",
+            [{"id": 1, "name": "a", "colour": [0, 0, 0]}],
+            "classes: their ids are not 0 to 0 in order",
+        ),
+        ("classes", [{"id": i, "name": "a", "colour": [0, 0, 0]} for i in (0, 1)], "two have the same name"),
+        ("classes", [{"id": 0, "name": "a", "colour": [0, 0, 256]}], "classes.0.colour.2: Input should be"),
+        ("files", {f"variables/{i}": "0" * 64 for i in range(10_001)}, "files: names more than 10,000 files"),
+        ("files", {"saved_model.pb": "F" * 64}, "files.saved_model.pb: String should match"),
+    ],
+)
+def test_values_out_of_bounds_are_refused(tmp_path: Path, key: str, value: object, says: str) -> None:
+    folder = write_version(tmp_path / "3")
+    content = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(content | {key: value}))
+
+    with pytest.raises(RefusedError, match=re.escape(says)):
+        read_manifest(str(folder))
+
+
+def test_a_manifest_without_a_format_is_of_the_first(tmp_path: Path) -> None:
+    folder = write_version(tmp_path / "3")
+    content = json.loads((folder / "manifest.json").read_text())
+    del content["format"]
+    (folder / "manifest.json").write_text(json.dumps(content))
+
+    assert read_manifest(str(folder)).format == 1
+
+
+def test_a_manifest_that_was_fitted_to_changed_files_is_refused(tmp_path: Path) -> None:
+    folder = write_version(tmp_path / "3")
+    content = json.loads((folder / "manifest.json").read_text())
+    (folder / "variables/data").write_bytes(b"poison")
+    content["files"]["variables/data"] = hashlib.sha256(b"poison").hexdigest()
+    for files in (content["files"], {"saved_model.pb": content["files"]["saved_model.pb"]}):
+        (folder / "manifest.json").write_text(json.dumps(content | {"files": files}))
+
+        with pytest.raises(RefusedError, match=r"manifest\.json: was changed"):
+            refuse_changed(str(folder))
+
+
+@pytest.mark.parametrize(
+    "path", ["saved_model.pbtxt", "variables/more", "assets/words", "assets.extra/inference.json"]
+)
+def test_files_that_loaders_would_read_besides_are_refused(tmp_path: Path, path: str) -> None:
+    folder = write_version(tmp_path / "3")
+    (folder / path).parent.mkdir(exist_ok=True)
+    (folder / path).write_bytes(b"more")
+
+    with pytest.raises(RefusedError, match=f"{path}: is not in the version's manifest"):
+        refuse_changed(str(folder))
+
+
+def test_links_out_of_the_version_and_pipes_are_refused(tmp_path: Path) -> None:
+    folder = write_version(tmp_path / "3")
+    (folder / "variables/data").rename(tmp_path / "data")
+    (folder / "variables/data").symlink_to(tmp_path / "data")
+    (folder / "saved_model.pb").unlink()
+    os.mkfifo(folder / "saved_model.pb")
+
+    assert [(Path(one.where).name, one.code) for one in verify_files(str(folder))] == [
+        ("saved_model.pb", "unverified_file"),
+        ("data", "unverified_file"),
+    ]
+    (folder / "manifest.json").unlink()
+    os.mkfifo(folder / "manifest.json")
+    with pytest.raises(RefusedError, match="cannot be read"):
+        read_manifest(str(folder))
 
 
 def test_changed_and_missing_files_are_found(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from components import local_versions
 from components.baseline_reference import BaselineReference, find_baseline
+from components.fetch_version import on_this_machine
 from components.local_versions import LocalVersions
 from components.manifest import list_versions, read_manifest, verify_files
 from components.push_version import ModelFacts, find_vanished, push_version
@@ -303,6 +304,35 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(RefusedError, match=r"serving/1/manifest\.json: is damaged"):
         find_baseline(root, write_model(tmp_path / "b", b"b"), TABLE)
+
+
+def test_a_baseline_that_was_changed_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
+    root = str(tmp_path / "serving")
+    pushed = push_version(root, write_model(tmp_path / "a", b"a"), FACTS)
+    (tmp_path / "serving/1/variables/data").write_bytes(b"x")
+
+    for look in (
+        lambda: find_baseline(root, write_model(tmp_path / f"b{time.time_ns()}", b"b"), TABLE),
+        lambda: on_this_machine(pushed.path, tmp_path / "unused").__enter__(),
+    ):
+        with pytest.raises(RefusedError, match="1/variables/data: has changed since it was pushed"):
+            look()
+
+
+def test_a_model_that_changes_while_it_is_copied_is_not_pushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_model(tmp_path / "m")
+    copy = local_versions.StagedVersion.copy_tree
+
+    def change_and_copy(self: Any, source: str) -> None:
+        (tmp_path / "m/variables/data").write_bytes(b"weightS")
+        copy(self, source)
+
+    monkeypatch.setattr(local_versions.StagedVersion, "copy_tree", change_and_copy)
+    with pytest.raises(OSError, match="changed while it was copied"):
+        push_version(str(tmp_path / "serving"), model, FACTS)
+    assert names(tmp_path / "serving") == set()
 
 
 @pytest.mark.parametrize(

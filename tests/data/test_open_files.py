@@ -81,7 +81,9 @@ def test_an_unreadable_folder_is_a_problem(tmp_path: Path) -> None:
     assert problem.code == "unreadable_file" and problem.where.endswith("locked")
 
 
-@pytest.mark.parametrize("path", ["", "/etc", "..", "a/../../b", "~/x", "gs://b/x", "\\x", "a\\..\\..\\b"])
+@pytest.mark.parametrize(
+    "path", ["", "/etc", "..", "a/../../b", "~/x", "gs://b/x", "\\x", "a\\..\\..\\b", "a\0"]
+)
 def test_paths_that_escape(path: str) -> None:
     assert not is_safe_below(path)
 
