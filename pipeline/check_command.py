@@ -16,6 +16,7 @@ from data.check_report import CheckReport
 from data.config import DataConfig
 from data.errors import Problem
 from data.recognise_dataset import Proposal, recognise_dataset
+from data.visible_text import make_visible
 from data.wording import count
 from pipeline import console
 from pipeline.command_documents import CheckDocument, RecognisedDocument
@@ -102,7 +103,8 @@ def print_problems(problems: Sequence[Problem], root: str) -> None:
     """Prints every problem as a sentence on stderr; files are named by their path below the root."""
     sys.stdout.flush()
     for problem in problems:
-        print(problem.sentence().replace(root.rstrip("/") + "/", ""), file=sys.stderr)
+        sentence = problem.sentence().replace(root.rstrip("/") + "/", "")
+        print(make_visible(sentence, one_line=True), file=sys.stderr)
 
 
 def _class_table(report: CheckReport) -> Table:
@@ -110,7 +112,7 @@ def _class_table(report: CheckReport) -> Table:
     table.add_column("id", justify="right")
     table.add_column("class")
     for name in report.splits:
-        table.add_column(f"{name} pixels", justify="right")
+        table.add_column(escape(f"{name} pixels"), justify="right")
         table.add_column("images", justify="right")
     shares = {name: split.shares() for name, split in report.splits.items()}
     for index, label in enumerate(report.class_names):

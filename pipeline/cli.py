@@ -12,6 +12,7 @@ import typer
 
 from data.cpu_kernels import prefer_onednn
 from data.errors import RefusedError
+from data.visible_text import make_visible
 from pipeline.cluster.kubeflow_command import app as kubeflow_app
 
 EXIT_REFUSED = 2
@@ -403,7 +404,7 @@ def run_app(call: Callable[[], object]) -> int:
 def report_refusal(error: RefusedError, as_json: bool) -> int:
     """Prints each problem as a sentence on stderr, and with ``as_json`` a document on stdout."""
     for problem in error.problems:
-        print(problem.sentence(), file=sys.stderr)
+        print(make_visible(problem.sentence(), one_line=True), file=sys.stderr)
     if as_json:
         from pipeline.command_documents import RefusalDocument
 

@@ -158,7 +158,7 @@ def _metric_table(document: CompareDocument, names: dict[str, str]) -> Table:
             if run_id != document.runs[0].run_id:
                 cells.append(_colour(row.differences.get(run_id)))
         is_last = index + 1 < len(document.metrics) and document.metrics[index + 1].split != row.split
-        table.add_row(row.split, escape(name_metric(row.metric)), *cells, end_section=is_last)
+        table.add_row(escape(row.split), escape(name_metric(row.metric)), *cells, end_section=is_last)
     return table
 
 
@@ -180,7 +180,7 @@ def _confusion_table(document: CompareDocument, names: dict[str, str]) -> Table:
         table.add_column(heading, justify="right")
     for row in document.confusion:
         table.add_row(
-            names[row.run_id], row.split, escape(row.truth), escape(row.predicted),
+            names[row.run_id], escape(row.split), escape(row.truth), escape(row.predicted),
             format_share(row.before), format_share(row.after), format_difference(row.change),
         )  # fmt: skip
     return table

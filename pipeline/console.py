@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -26,15 +27,26 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from data import progress
+from data.visible_text import make_visible
 
 _PLAIN_INTERVAL_SECONDS = 10.0
 
+
+class _Console(Console):
+    """A console on which nothing that a name or a message holds moves the cursor, colours or deceives."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Returns a string as rich lays it out; every string of a table, tree or line comes through here."""
+        return super().render_str(make_visible(text), **options)
+
+
 # Into a pipe or a file, tables get the room that they need; a terminal has its own width.
-answers = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+answers = _Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 """For answers: stdout."""
-messages = Console(stderr=True, highlight=False)
+messages = _Console(stderr=True, highlight=False)
 """For progress, warnings and refusals: stderr as the process found it."""
 
 
@@ -175,7 +187,7 @@ class _BarStage:
         self._bars, self._task = bars, task
 
     def advance(self, amount: float = 1, note: str = "") -> None:
-        fields = {"note": note} if note else {}
+        fields = {"note": make_visible(note, one_line=True)} if note else {}
         self._bars.update(self._task, advance=amount, **fields)  # type: ignore[arg-type]
 
 

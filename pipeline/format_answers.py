@@ -6,6 +6,8 @@ import json
 from datetime import datetime
 from typing import Any
 
+from rich.markup import escape
+
 from pipeline.history.run_documents import Changes, ConfigurationChange
 
 _COLOURS = {
@@ -59,7 +61,7 @@ def short(fingerprint: str | None) -> str:
 
 def mark_status(status: str) -> str:
     """Returns a state in its colour."""
-    return f"[{_COLOURS.get(status, 'yellow')}]{status}[/]"
+    return f"[{_COLOURS.get(status, 'yellow')}]{escape(status)}[/]"
 
 
 def format_value(value: Any, limit: int = 60) -> str:

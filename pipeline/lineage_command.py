@@ -119,8 +119,8 @@ def _sighting_table(sightings: Sequence[Sighting]) -> Table:
     for one in sightings:
         pushed = f"{one.pushed}{'' if one.served else ' (removed)'}" if one.pushed else ""
         table.add_row(
-            escape(one.image_id), one.split, escape(one.run_id), escape(one.pipeline),
-            format_time(one.started), mark_status(one.status), "yes" if one.trained else "no", pushed,
+            escape(one.image_id), escape(one.split), escape(one.run_id), escape(one.pipeline),
+            format_time(one.started), mark_status(one.status), "yes" if one.trained else "no", escape(pushed),
         )  # fmt: skip
     return table
 
@@ -134,9 +134,9 @@ def _summarise(sightings: Sequence[Sighting]) -> Iterator[str]:
     }
     counts = ", ".join(f"{count} in {split}" for split, count in runs.items() if count)
     yield f"runs that had it: {counts or 'none'}"
-    yield f"pushed models trained on it: {', '.join(trained) or 'none'}"
+    yield escape(f"pushed models trained on it: {', '.join(trained) or 'none'}")
     if trained:
-        yield f"still there: {', '.join(served) or 'none'}"
+        yield escape(f"still there: {', '.join(served) or 'none'}")
 
 
 def _sort_labels(labels: Iterable[str]) -> list[str]:

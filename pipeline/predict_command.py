@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from data import progress
@@ -245,5 +246,5 @@ def _share_table(predictions: Sequence[PredictedImage]) -> Table:
     for name in predictions[0].shares or {}:
         shares = [(one.shares or {}).get(name, 0.0) for one in predictions]
         share = sum(value * pixels[id(one)] for value, one in zip(shares, predictions, strict=True)) / total
-        table.add_row(name, f"{100 * share:.2f} %", str(sum(value > 0 for value in shares)))
+        table.add_row(escape(name), f"{100 * share:.2f} %", str(sum(value > 0 for value in shares)))
     return table

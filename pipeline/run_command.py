@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from components.config import BeamConfig
@@ -141,7 +142,7 @@ def print_result(result: RunResult, config: PipelineConfig, log_file: Path) -> N
     record = result.record
     if record.status == "pushed":
         console.answers.print(
-            f"[bold green]pushed[/] as version {record.pushed_version}: {_short(record.pushed_uri)}"
+            f"[bold green]pushed[/] as version {record.pushed_version}: {escape(_short(record.pushed_uri))}"
         )
     elif record.status == "not blessed":
         console.answers.print("[bold yellow]not blessed, not pushed[/]; the served version is untouched")
@@ -149,7 +150,8 @@ def print_result(result: RunResult, config: PipelineConfig, log_file: Path) -> N
         console.answers.print("[bold red]refused[/]: mend what is named above and run the same command again")
     else:
         console.answers.print(
-            f"[bold red]{record.status}[/]: {_first_line(record.error)}; log: {_short(log_file)}"
+            f"[bold red]{escape(record.status)}[/]: {escape(_first_line(record.error))}; "
+            f"log: {escape(_short(log_file))}"
         )
     if record.report_uri:
         console.answers.print(f"report: {_short(record.report_uri)}", markup=False)
@@ -164,7 +166,7 @@ def _component_table(result: RunResult) -> Table:
     colours = {"complete": "green", "cached": "cyan", "failed": "red"}
     for component in result.components:
         colour = colours.get(component.state, "yellow")
-        table.add_row(component.id, f"[{colour}]{component.state}[/]", f"{component.seconds:.1f}")
+        table.add_row(escape(component.id), f"[{colour}]{component.state}[/]", f"{component.seconds:.1f}")
     table.add_section()
     table.add_row("all", "", f"{sum(component.seconds for component in result.components):.1f}")
     return table
@@ -175,7 +177,7 @@ def _metric_table(result: RunResult, config: PipelineConfig) -> Table:
     table = Table(header_style="bold")
     table.add_column("metric")
     for split in splits:
-        table.add_column(split, justify="right")
+        table.add_column(escape(split), justify="right")
     for name in ("pixel_accuracy", "mean_class_accuracy", "mean_iou", "frequency_weighted_iou"):
         table.add_row(
             name.replace("_", " "), *(_number(result.record.metrics[split].get(name)) for split in splits)
@@ -183,7 +185,7 @@ def _metric_table(result: RunResult, config: PipelineConfig) -> Table:
     table.add_section()
     for entry in config.data.classes:
         values = (result.record.metrics[split].get("iou", {}).get(entry.name) for split in splits)
-        table.add_row(f"IoU {entry.name}", *(_number(value) for value in values))
+        table.add_row(escape(f"IoU {entry.name}"), *(_number(value) for value in values))
     return table
 
 

@@ -91,7 +91,7 @@ def _parts(document: ShowDocument) -> Iterator[RenderableType]:
         lines = run.error.splitlines()
         more = [f"... and {len(lines) - _ERROR_LINES} lines more"] if len(lines) > _ERROR_LINES else []
         where = f" in {document.failed_component}" if document.failed_component else ""
-        yield f"[red]error{where}[/]: " + escape("\n".join([*lines[:_ERROR_LINES], *more]))
+        yield f"[red]error{escape(where)}[/]: " + escape("\n".join([*lines[:_ERROR_LINES], *more]))
     yield from _list_changes(run)
     yield _component_table(document.components)
     if document.tuning is not None:
@@ -128,7 +128,7 @@ def _component_table(components: Sequence[ComponentDocument]) -> Table:
 def _trial_table(tuning: TuningDocument) -> Table:
     """Returns a row a trial, best first; a column a key that was searched over."""
     keys = sorted({key for trial in tuning.trials for key in trial.values})
-    table = Table(header_style="bold", title=f"trials ({tuning.algorithm})", title_justify="left")
+    table = Table(header_style="bold", title=escape(f"trials ({tuning.algorithm})"), title_justify="left")
     table.add_column("trial")
     for heading in (name_metric(tuning.objective), "epochs", "seconds"):
         table.add_column(heading, justify="right")
@@ -196,7 +196,7 @@ def _draw_checks(document: ShowDocument) -> Iterator[str]:
     if (gate := document.data_gate) is not None:
         mark = "[green]passed[/]" if gate.passed else "[red]stopped the run[/]"
         counts = ", ".join(f"{count} {split}" for split, count in gate.examples.items())
-        yield f"data gate {mark}: {counts}"
+        yield f"data gate {mark}: {escape(counts)}"
         for found in gate.findings:
             images = f" ({', '.join(found.image_ids)})" if found.image_ids else ""
             yield escape(

@@ -17,6 +17,7 @@ from components.report.describe_confusion import describe_rows, list_mistakes
 from components.report.draw_curves import draw_learning_curves
 from components.report.draw_pictures import ERROR_COLOUR
 from components.report.facts import RunFacts
+from data.visible_text import make_visible
 
 _SOURCES = {
     path.name: path.read_text(encoding="utf-8")
@@ -119,6 +120,7 @@ def build_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         loader=jinja2.ChoiceLoader([loader, jinja2.DictLoader(_SOURCES)]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -135,6 +137,11 @@ def build_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
     }
     environment.globals["metric_labels"] = format_values.METRIC_LABELS
     return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Writes out what would turn the direction of a page's text, or is no character of HTML."""
+    return make_visible(value) if type(value) is str else value
 
 
 def _write_yaml(configuration: Any) -> str:

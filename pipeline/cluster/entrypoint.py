@@ -30,6 +30,7 @@ from collections.abc import Sequence
 from data import progress
 from data.cpu_kernels import prefer_onednn
 from data.errors import RefusedError
+from data.visible_text import make_visible
 from pipeline.cluster.hide_secrets import hide_secrets
 from pipeline.cluster.load_messages import load_pipeline_messages
 from pipeline.cluster.read_arguments import StepArguments, read_arguments
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _run(read_arguments(given), clock)
     except RefusedError as refused:
         for problem in refused.problems:
-            print(hide_secrets(problem.sentence()), file=sys.stderr, flush=True)
+            print(make_visible(hide_secrets(problem.sentence()), one_line=True), file=sys.stderr, flush=True)
         return EXIT_REFUSED
     except StepStoppedError as stopped:
         print(str(stopped), file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from rich.markup import escape
 from rich.table import Table
 
 from data.errors import Problem, RefusedError
@@ -125,7 +126,8 @@ def list_schedules(place: BackendPlace, as_json: bool) -> int:
         state = "enabled" if one.enabled else "disabled"
         missed = "made up for" if one.catch_up else "left out"
         at_once = str(one.max_concurrency or 1)
-        table.add_row(one.name, state, describe_time(one), at_once, missed, one.schedule_id)
+        cells = (one.name, state, describe_time(one), at_once, missed, one.schedule_id)
+        table.add_row(*map(escape, cells))
     if schedules:
         console.answers.print(table)
     else:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
+from data.visible_text import make_visible
+
 Arrow = tuple[str, str, str]
 
 _CHARACTER_PX, _WORD_CHARACTER_PX, _LINE_PX, _PADDING_PX = 6.6, 5.0, 15.0, 8.0
@@ -64,12 +66,12 @@ def draw_layers(
     width = max((box.x + box.width for box in boxes.values()), default=0.0) + _MARGIN_PX
     height = max((box.y + box.height for box in boxes.values()), default=0.0) + _MARGIN_PX
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label={quoteattr(title)} '
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label={_quote(title)} '
         f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
+        f"<title>{_escape(title)}</title><style>{_STYLE}</style>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto"><path d="M0 0 L8 4 L0 8 z" style="fill:#8c959f"/></marker></defs>',
-        f'<text class="title" x="{_MARGIN_PX}" y="{_MARGIN_PX}">{escape(title)}</text>',
+        f'<text class="title" x="{_MARGIN_PX}" y="{_MARGIN_PX}">{_escape(title)}</text>',
         *(_draw_arrow([boxes[n] for n in way], role) for way, (_, _, role) in zip(ways, arrows, strict=True)),
         *(_draw_node(boxes[node], kinds.get(node, ""), lines[node]) for node in lines),
         "</svg>",
@@ -158,17 +160,26 @@ def _draw_arrow(way: Sequence[_Box], role: str) -> str:
         if box is not way[-1]:
             x = box.x + box.width
             curve += f" H{x:.0f}"
-    return f'<path d="{curve}" marker-end="url(#tip)"/>{word}text-anchor="middle">{escape(role)}</text>'
+    return f'<path d="{curve}" marker-end="url(#tip)"/>{word}text-anchor="middle">{_escape(role)}</text>'
 
 
 def _draw_node(box: _Box, kind: str, lines: Sequence[str]) -> str:
     texts = "".join(
         f'<text x="{box.x + _PADDING_PX:.0f}" y="{box.y + _PADDING_PX + (index + 0.75) * _LINE_PX:.0f}">'
-        f"{escape(line)}</text>"
+        f"{_escape(line)}</text>"
         for index, line in enumerate(lines)
     )
     return (
-        f"<g class={quoteattr(kind)}>"
+        f"<g class={_quote(kind)}>"
         f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{box.height:.0f}" rx="4"/>'
         f"{texts}</g>"
     )
+
+
+def _escape(text: str) -> str:
+    """Returns a text for XML, which has no control characters: one of them, and nothing is drawn."""
+    return escape(make_visible(text))
+
+
+def _quote(text: str) -> str:
+    return quoteattr(make_visible(text))

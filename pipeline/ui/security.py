@@ -44,7 +44,7 @@ class LocalOnly:
             app: the application.
             port: that the server listens on.
         """
-        self._app = app
+        self.app = app
         names = ("127.0.0.1", "localhost", "[::1]")
         self._hosts = {f"{name}:{port}" for name in names} | (set(names) if port == 80 else set())
 
@@ -53,7 +53,7 @@ class LocalOnly:
         if scope["type"] != "http":
             return
         refusal = self._refuse(HTTPConnection(scope))
-        await (refusal or self._app)(scope, receive, _with_headers(send))
+        await (refusal or self.app)(scope, receive, _with_headers(send))
 
     def _refuse(self, request: HTTPConnection) -> Response | None:
         headers = request.headers
@@ -64,9 +64,9 @@ class LocalOnly:
         if request.scope["method"] not in METHODS:
             text = "These pages are for reading: only GET and HEAD are answered."
             return PlainTextResponse(text, 405, {"Allow": ", ".join(METHODS)})
-        if "origin" in headers and headers["origin"].lower() != f"http://{host}":
+        if any(origin.lower() != f"http://{host}" for origin in headers.getlist("origin")):
             return PlainTextResponse("Another site asked for this, so it is refused.", 403)
-        if headers.get("sec-fetch-site", "none").lower() not in _OWN_SITES:
+        if any(site.lower() not in _OWN_SITES for site in headers.getlist("sec-fetch-site")):
             return _refuse_site(request, headers)
         return None
 
