@@ -111,5 +111,5 @@ def parse_documents(text: str) -> list[Any]:
         raise YamlError(f"a value is not what its tag says ({' '.join(str(error).split())[:200]})") from None
 
 
-def _mark(what: str, mark: yaml.Mark | None) -> yaml.MarkedYAMLError:
+def _mark(what: str, mark: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=what, problem_mark=mark)
