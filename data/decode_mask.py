@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data.config import DataConfig, MaskEncoding
+from data.count_colours import Colour, ColourCounts, cut_strips, pack_colours
 from data.open_image import MASK_FORMATS, UnreadableImageError, open_image
+from data.read_mask_values import MAX_VALUE, read_values, refuse_inexact_mask
 
-Colour = tuple[int, int, int]
 _UNKNOWN = -1
-_MAX_VALUE = 65535
+_MOST_UNKNOWN = 1000
 
 
 @dataclass(frozen=True)
@@ -25,18 +27,18 @@ class DecodedMask:
 
     Attributes:
         class_ids: uint8 [height, width]; void pixels, and those of unknown values, have the ignore id.
-        unknown: value or RGB colour that the class table does not name -> its pixels.
+        unknown: value or RGB colour that the class table does not name -> its pixels; the thousand most
+            frequent ones.
+        unknown_pixels: how many pixels have a value or colour that the class table does not name.
+        unknown_values: how many such values or colours there are.
         is_canonical: the file is an 8-bit grey PNG that holds exactly ``class_ids`` already.
     """
 
     class_ids: NDArray[np.uint8]
     unknown: Mapping[int | Colour, int]
+    unknown_pixels: int
+    unknown_values: int
     is_canonical: bool
-
-    @property
-    def unknown_pixels(self) -> int:
-        """How many pixels have a value that the class table does not name."""
-        return sum(self.unknown.values())
 
 
 @dataclass(frozen=True)
@@ -65,38 +67,59 @@ class MaskCodec:
         """
         image = open_image(mask_bytes, MASK_FORMATS)
         if self.encoding == "rgb":
+            refuse_inexact_mask(image, mask_bytes)
             return self._decode_colours(image)
         return self._decode_values(read_values(image, mask_bytes), _is_grey_png(mask_bytes))
 
     def _decode_values(self, values: NDArray[np.integer], is_grey_png: bool) -> DecodedMask:
-        class_ids = self._id_of_value[values]
-        is_unknown = class_ids == _UNKNOWN
-        unknown: dict[int | Colour, int] = {}
-        if is_unknown.any():
-            found, pixels = np.unique(values[is_unknown], return_counts=True)
-            unknown = dict(zip(found.tolist(), pixels.tolist(), strict=True))
-            class_ids[is_unknown] = self.ignore_id
-        is_canonical = is_grey_png and not unknown and bool((class_ids == values).all())
-        return DecodedMask(class_ids.astype(np.uint8), unknown, is_canonical)
+        class_ids = np.empty(values.shape, np.uint8)
+        unknown: Counter[int | Colour] = Counter()
+        is_canonical = is_grey_png
+        for rows in cut_strips(*values.shape):
+            strip = values[rows]
+            ids = self._id_of_value[strip] if strip.dtype.itemsize < 4 else self._look_up(strip)
+            is_unknown = ids == _UNKNOWN
+            if is_unknown.any():
+                found, pixels = np.unique(strip[is_unknown], return_counts=True)
+                unknown.update(dict(zip(found.tolist(), pixels.tolist(), strict=True)))
+                ids[is_unknown] = self.ignore_id
+                is_canonical = False
+            is_canonical = is_canonical and bool((ids == strip).all())
+            class_ids[rows] = ids
+        shown = dict(unknown.most_common(_MOST_UNKNOWN))
+        return DecodedMask(class_ids, shown, unknown.total(), len(unknown), is_canonical)
+
+    def _look_up(self, values: NDArray[np.integer]) -> NDArray[np.int16]:
+        """Returns ids of values that may lie outside of 16 bits."""
+        is_inside = (values >= 0) & (values <= MAX_VALUE)
+        ids: NDArray[np.int16] = self._id_of_value[np.where(is_inside, values, 0)]
+        ids[~is_inside] = _UNKNOWN
+        return ids
 
     def _decode_colours(self, image: Image.Image) -> DecodedMask:
-        pixels = np.asarray(image.convert("RGB"), np.uint32)
-        packed = (pixels[..., 0] << 16) | (pixels[..., 1] << 8) | pixels[..., 2]
+        if image.mode.startswith("I"):
+            what, remedy = "holds numbers, not colours", "Set data.mask_encoding to id, or replace the mask"
+            raise UnreadableImageError("unsupported_mask", what, remedy)
+        class_ids = np.empty((image.height, image.width), np.uint8)
         known, ids = self._sorted_colours
-        place = np.minimum(np.searchsorted(known, packed), len(known) - 1)
-        is_unknown = known[place] != packed
-        class_ids = ids[place]
-        unknown: dict[int | Colour, int] = {}
-        if is_unknown.any():
-            class_ids[is_unknown] = self.ignore_id
-            found, counts = np.unique(packed[is_unknown], return_counts=True)
-            for colour, count in zip(found.tolist(), counts.tolist(), strict=True):
-                unknown[colour >> 16, colour >> 8 & 255, colour & 255] = count
-        return DecodedMask(class_ids, unknown, is_canonical=False)
+        unknown = ColourCounts()
+        for rows in cut_strips(*class_ids.shape):
+            packed = pack_colours(image, rows)
+            place = np.minimum(np.searchsorted(known, packed), len(known) - 1)
+            is_unknown = known[place] != packed
+            strip = ids[place]
+            if is_unknown.any():
+                strip[is_unknown] = self.ignore_id
+                unknown.add(packed[is_unknown])
+            class_ids[rows] = strip
+        shown: dict[int | Colour, int] = {
+            colour: pixels for colour, pixels in unknown.list_frequent(_MOST_UNKNOWN).items()
+        }
+        return DecodedMask(class_ids, shown, unknown.total_pixels, len(unknown), is_canonical=False)
 
     @cached_property
     def _id_of_value(self) -> NDArray[np.int16]:
-        table = np.full(_MAX_VALUE + 1, _UNKNOWN, np.int16)
+        table = np.full(MAX_VALUE + 1, _UNKNOWN, np.int16)
         for value, class_id in self.values:
             table[value] = class_id
         return table
@@ -116,10 +139,10 @@ def build_mask_codec(config: DataConfig) -> MaskCodec:
         colours = {colour: config.ignore_id for colour in config.void_colours}
         colours |= {entry.colour: entry.id for entry in config.classes if entry.colour is not None}
     else:
-        values = {value: config.ignore_id for value in config.void_values if 0 <= value <= _MAX_VALUE}
+        values = {value: config.ignore_id for value in config.void_values if 0 <= value <= MAX_VALUE}
         for entry in config.classes:
             taken = entry.mask_values if entry.mask_values is not None else config.unsaid_values(entry.id)
-            values |= {value: entry.id for value in taken if 0 <= value <= _MAX_VALUE}
+            values |= {value: entry.id for value in taken if 0 <= value <= MAX_VALUE}
     return MaskCodec(
         config.mask_encoding,
         tuple(sorted(values.items())),
@@ -127,30 +150,6 @@ def build_mask_codec(config: DataConfig) -> MaskCodec:
         len(config.classes),
         config.ignore_id,
     )
-
-
-def read_values(image: Image.Image, content: bytes) -> NDArray[np.integer]:
-    """Returns the value of every pixel of an id, palette or binary mask, [height, width].
-
-    A palette image's value is the index, not the colour. RGB is taken where its channels are equal.
-
-    Raises:
-        UnreadableImageError: if the mask is a colour picture.
-    """
-    if image.mode in ("L", "P", "I;16", "1"):
-        values = np.asarray(image, np.uint8 if image.mode == "1" else None)
-        step = _grey_step(image, content)
-        return values if step == 1 else values // step
-    if image.mode in ("I", "I;16B", "I;16L"):
-        return np.clip(np.asarray(image.convert("I")), 0, _MAX_VALUE)
-    if image.mode in ("LA", "PA"):
-        return np.asarray(image.getchannel(0))
-    pixels = np.asarray(image.convert("RGB"))
-    if (pixels == pixels[..., :1]).all():
-        return pixels[..., 0]
-    what = "is a colour picture, while the masks should hold one value a pixel"
-    remedy = "Set data.mask_encoding to rgb and give every class its colour, or replace the mask"
-    raise UnreadableImageError("mask_is_colour", what, remedy)
 
 
 def encode_id_mask(class_ids: NDArray[np.uint8]) -> bytes:
@@ -163,10 +162,3 @@ def encode_id_mask(class_ids: NDArray[np.uint8]) -> bytes:
 def _is_grey_png(content: bytes) -> bool:
     """Says whether a file is a PNG of one 8-bit grey channel: bit depth 8 and colour type 0 in its IHDR."""
     return content.startswith(b"\x89PNG") and content[12:16] == b"IHDR" and content[24:26] == b"\x08\x00"
-
-
-def _grey_step(image: Image.Image, content: bytes) -> int:
-    """Returns what Pillow multiplied a grey PNG's values by: it widens 2 and 4 bits to the range of 8."""
-    if image.mode != "L" or not content.startswith(b"\x89PNG"):
-        return 1
-    return {2: 85, 4: 17}.get(content[24], 1)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from data.errors import Problem
 from data.open_files import read_bytes
+from data.open_image import MAX_FILE_BYTES
 from data.pairs import Pair
 
 
@@ -21,9 +22,10 @@ def hash_pair(pair: Pair) -> tuple[str, str]:
     """Returns the SHA-256 of the image file and of the mask file.
 
     Raises:
-        OSError: if one of them cannot be read.
+        OSError: if one of them cannot be read, or is too large to be an image.
     """
-    return hash_bytes(read_bytes(pair.image_path)), hash_bytes(read_bytes(pair.mask_path))
+    image, mask = (hash_bytes(read_bytes(path, MAX_FILE_BYTES)) for path in (pair.image_path, pair.mask_path))
+    return image, mask
 
 
 def fingerprint(entries: Iterable[tuple[str, str, str, str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,8 @@ from data.layouts.cityscapes import find_cityscapes_pairs
 from data.layouts.folder import find_folder_pairs
 from data.layouts.voc import find_voc_pairs
 from data.open_files import FileTree, list_files
-from data.pairs import Found, FoundPair, Listing, Pair
+from data.pairs import IMAGE_ENDINGS, Found, FoundPair, Listing, Pair
+from data.wording import count
 
 __all__ = ["Listing", "Pair", "list_pairs"]
 
@@ -48,7 +50,15 @@ def list_pairs(config: DataConfig) -> Listing:
         for pair in unique
     )
     problems.extend(_find_empty_splits(config, pairs, found))
-    return Listing(pairs, tuple(sorted(set(problems))), own_splits, tuple(found.notes))
+    notes = (*found.notes, *_count_hidden(tree))
+    return Listing(pairs, tuple(sorted(set(problems))), own_splits, notes)
+
+
+def _count_hidden(tree: FileTree) -> list[str]:
+    images = [path for path in tree.hidden if posixpath.splitext(path)[1].lower() in IMAGE_ENDINGS]
+    if not images:
+        return []
+    return [f"{count(len(images), 'hidden file')} with an image's ending left out, e.g. {images[0]}"]
 
 
 def _qualify_ids(pairs: list[FoundPair]) -> list[FoundPair]:

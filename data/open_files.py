@@ -6,17 +6,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import posixpath
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from data.errors import Problem, RefusedError
 from data.object_store import StoreError, is_in_object_store, open_bucket
-
-_IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+from data.walk_folder import find_bad_name, is_hidden, walk_folder
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,15 @@ class FileTree:
         root: the root as given, without a slash at its end.
         files: paths below the root, with ``/`` between their parts, sorted; hidden files are left out.
         folders: the folders below the root, in the same form (on object stores, those with files).
-        problems: links that lead out of the root, and folders that cannot be read.
+        problems: links that lead out of the root, folders that cannot be read, and names that cannot be ids.
+        hidden: the files that are left out as hidden, in the same form.
     """
 
     root: str
     files: tuple[str, ...]
     folders: frozenset[str]
     problems: tuple[Problem, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     def path(self, below: str) -> str:
         """Returns the whole path of a path below the root."""
@@ -58,24 +63,54 @@ def is_safe_below(path: str) -> bool:
     return bool(path) and not leads_out and "\0" not in path
 
 
-def is_hidden(name: str) -> bool:
-    """Says whether a file or folder is one that systems leave behind (.DS_Store, Thumbs.db, ...)."""
-    return name.startswith(".") or name.lower() in _IGNORED_NAMES
+class FileTooLargeError(OSError):
+    """A file of more bytes than its reader wants to have in memory."""
 
 
-def read_bytes(path: str) -> bytes:
+def read_bytes(path: str, max_bytes: int | None = None) -> bytes:
     """Returns a file's content.
 
+    Args:
+        path: of a file; pipes and devices, whose reading may never end, are refused.
+        max_bytes: read no larger one.
+
     Raises:
+        FileTooLargeError: if it is larger.
         OSError: if it cannot be read.
     """
     if not is_remote(path):
         # Reading by Path.read_bytes takes longer than the decoding of a small mask.
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb", opener=_open_at_once) as file:
+            _check_status(path, os.fstat(file.fileno()), max_bytes)
             return file.read()
     if is_in_object_store(path):
         store, key = open_bucket(path)
-        return store.read(key)
+        content = store.read(key)
+    else:
+        content = _read_by_beam(path)
+    if max_bytes is not None and len(content) > max_bytes:
+        raise _too_large(path, len(content))
+    return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Opens without waiting for somebody who writes into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _check_status(path: str, status: os.stat_result, max_bytes: int | None) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "pipe" if stat.S_ISFIFO(status.st_mode) else "device"
+        raise OSError(errno.EINVAL, f"it is a {kind}, not a file", path)
+    if max_bytes is not None and status.st_size > max_bytes:
+        raise _too_large(path, status.st_size)
+
+
+def _too_large(path: str, size_bytes: int) -> FileTooLargeError:
+    return FileTooLargeError(errno.EFBIG, f"it has {size_bytes:,} bytes", path)
+
+
+def _read_by_beam(path: str) -> bytes:
     try:
         with _beam_file_systems(path).open(path, compression_type="uncompressed") as stream:
             content: bytes = stream.read()
@@ -97,6 +132,20 @@ def exists(path: str) -> bool:
     return bool(_beam_file_systems(path).exists(path))
 
 
+def find_newest(paths: Iterable[str]) -> str | None:
+    """Returns which of these local files, or of their folders, changed last, and when; None if none is there.
+
+    A file changes when it is written or given its name, a folder when a file comes or goes.
+    """
+    local = {path for path in paths if not is_remote(path)}
+    newest: tuple[float, str] = (0.0, "")
+    for path in local | {posixpath.dirname(path) for path in local}:
+        with contextlib.suppress(OSError):
+            status = Path(path).stat()
+            newest = max(newest, (status.st_ctime if path in local else status.st_mtime, path))
+    return f"{newest[1]} ({datetime.fromtimestamp(newest[0]):%Y-%m-%d %H:%M:%S})" if newest[1] else None
+
+
 def list_files(root: str) -> FileTree:
     """Returns all files below a root.
 
@@ -109,67 +158,37 @@ def list_files(root: str) -> FileTree:
     if not Path(root).is_dir():
         what = "is a file, not a folder" if Path(root).exists() else "there is no such folder"
         raise RefusedError([Problem(root, what, "Name the folder that holds the data set", "missing_folder")])
-    files: list[str] = []
-    folders: set[str] = set()
+    found: dict[str, list[str]] = {"file": [], "folder": [], "hidden": []}
     problems: list[Problem] = []
-    real_root = os.path.realpath(root)
-    for kind, below, problem in _walk(real_root, "", real_root, (real_root,)):
-        if problem is not None:
+    for entry in walk_folder(os.path.realpath(root)):
+        if entry.problem is not None:
+            problems.append(entry.problem)
+        elif (problem := find_bad_name(join_path(root, entry.below), entry.below)) is None:
+            found[entry.kind].append(entry.below)
+        elif entry.kind == "file":
+            # A folder of such a name shows in the names of its files.
             problems.append(problem)
-        elif not _is_utf8(below):
-            shown = join_path(root, below).encode("utf-8", "backslashreplace").decode()
-            what, remedy = "its name is not UTF-8", "Rename it: names become ids in records and reports"
-            problems.append(Problem(shown, what, remedy, "bad_name"))
-        elif kind == "file":
-            files.append(below)
-        else:
-            folders.add(below)
-    return FileTree(root, tuple(sorted(files)), frozenset(folders), tuple(sorted(problems)))
-
-
-def _walk(
-    folder: str, prefix: str, real_root: str, ancestors: tuple[str, ...]
-) -> Iterator[tuple[str, str, Problem | None]]:
-    """Yields (kind, path below the root, problem); follows links that stay below the root."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        what = f"cannot be read ({error.strerror})"
-        yield "folder", prefix, Problem(folder, what, "Make the folder readable", "unreadable_file")
-        return
-    for entry in entries:
-        if is_hidden(entry.name):
-            continue
-        below = f"{prefix}{entry.name}"
-        real = os.path.realpath(entry.path) if entry.is_symlink() else ""
-        if real and not (real + "/").startswith(real_root + "/"):
-            yield "link", below, _escaping_link(entry.path, real)
-        elif entry.is_dir():
-            yield "folder", below, None
-            if real not in ancestors:
-                yield from _walk(entry.path, below + "/", real_root, (*ancestors, real or entry.path))
-        else:
-            yield "file", below, None
-
-
-def _is_utf8(path: str) -> bool:
-    """Says whether a name has no bytes that Python could only keep as surrogates."""
-    return not any("\ud800" <= char <= "\udfff" for char in path)
-
-
-def _escaping_link(path: str, target: str) -> Problem:
-    what = f"is a link out of the data set, to {target}"
-    remedy = "Put the file itself here, or choose a data.root that holds both"
-    return Problem(path, what, remedy, "escaping_link")
+    return FileTree(
+        root,
+        tuple(sorted(found["file"])),
+        frozenset(found["folder"]),
+        tuple(sorted(problems)),
+        tuple(sorted(found["hidden"])),
+    )
 
 
 def _list_remote(root: str) -> FileTree:
     paths = _list_objects(root) if is_in_object_store(root) else _match_files(root)
-    files = sorted(
-        below
-        for below in (path[len(root) :].lstrip("/") for path in paths)
-        if below and not below.endswith("/") and not any(is_hidden(part) for part in below.split("/"))
-    )
+    below_root = sorted(path[len(root) :].lstrip("/") for path in paths)
+    below_root = [below for below in below_root if below and not below.endswith("/")]
+    hidden = [below for below in below_root if any(is_hidden(part) for part in below.split("/"))]
+    unseen = set(hidden)
+    bad = {
+        below: problem
+        for below in below_root
+        if below not in unseen and (problem := find_bad_name(join_path(root, below), below))
+    }
+    files = [below for below in below_root if below not in bad and below not in unseen]
     if not files:
         what = "there is no file below it"
         raise RefusedError([Problem(root, what, "Name the folder that holds the data set", "missing_folder")])
@@ -178,7 +197,7 @@ def _list_remote(root: str) -> FileTree:
         for parts in (below.split("/") for below in files)
         for end in range(1, len(parts))
     }
-    return FileTree(root, tuple(files), frozenset(folders))
+    return FileTree(root, tuple(files), frozenset(folders), tuple(sorted(bad.values())), tuple(hidden))
 
 
 def _list_objects(root: str) -> list[str]:

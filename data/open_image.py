@@ -14,6 +14,9 @@ from data.errors import Problem
 MAX_PIXELS = 80_000_000
 """Larger images are refused before they are decoded: a small file can claim to be a huge picture."""
 
+MAX_FILE_BYTES = 256 * 1024 * 1024
+"""Larger image and mask files are refused before they are read."""
+
 IMAGE_FORMATS = ("PNG", "JPEG")
 MASK_FORMATS = ("PNG", "BMP", "GIF", "TIFF")
 
@@ -28,6 +31,8 @@ _MAGIC_NUMBERS = (
     (b"BM", "BMP"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
     (b"RIFF", "WebP"),
     (b"%PDF", "PDF"),
     (b"PK\x03\x04", "ZIP"),
@@ -65,14 +70,37 @@ def open_image(content: bytes, formats: tuple[str, ...] = IMAGE_FORMATS) -> Imag
     kind = sniff_format(content)
     image = _open_header(content, formats, kind)
     if image.width * image.height > MAX_PIXELS:
-        raise _too_large(f"is {image.width}x{image.height}", image.width * image.height)
+        raise _too_large(f"is {image.width}x{image.height}")
+    if not image.width * image.height:
+        raise _broken(kind, ValueError(f"it is {image.width}x{image.height} pixels"))
     try:
-        image.load()
         if kind == "PNG":
             _verify_png_chunks(content)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        # Camera files of several pictures (MPO) are JPEGs of the first.
+        several = image.format != "MPO" and getattr(image, "is_animated", False)
+        image.load()
+    except Image.DecompressionBombError as error:
+        raise _too_large("claims to be far larger") from error
+    except Exception as error:
         raise _broken(kind, error) from error
+    if several:
+        what = f"is a {kind} that holds several pictures"
+        raise UnreadableImageError(
+            "several_pictures", what, "Save the one that is meant in a file of its own"
+        )
     return image
+
+
+def claim_pixels(content: bytes) -> int:
+    """Returns how many pixels an image's header claims, 0 where there is no such header."""
+    if content.startswith(_PNG_SIGNATURE):
+        sides = struct.unpack(">II", content[16:24]) if len(content) >= 24 else (0, 0)
+        return int(sides[0] * sides[1])
+    try:
+        width, height = Image.open(io.BytesIO(content), formats=(*IMAGE_FORMATS, *MASK_FORMATS)).size
+    except Exception:
+        return 0  # Whoever opens it says what is wrong.
+    return width * height
 
 
 def sniff_format(content: bytes) -> str:
@@ -91,8 +119,9 @@ def _open_header(content: bytes, formats: tuple[str, ...], kind: str) -> Image.I
     try:
         return Image.open(io.BytesIO(content), formats=formats)
     except Image.DecompressionBombError as error:
-        raise _too_large("is far larger than that") from error
-    except (OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:
+        raise _too_large("claims to be far larger") from error
+    except Exception as error:
+        # What Pillow's plugins run into while they parse nonsense is of every kind.
         raise _unopened(content, formats, kind, error) from error
 
 
@@ -114,11 +143,12 @@ def _unopened(content: bytes, formats: tuple[str, ...], kind: str, error: Except
 
 
 def _broken(kind: str, error: Exception) -> UnreadableImageError:
-    what = f"is a {kind} that is truncated or corrupt ({error})"
+    reason = " ".join(str(error).split()) or type(error).__name__
+    what = f"is a {kind} that is truncated or corrupt ({reason})"
     return UnreadableImageError("truncated_image", what, "Restore the whole file, or take its pair away")
 
 
-def _too_large(what: str, pixels: int | None = None) -> UnreadableImageError:
+def _too_large(what: str) -> UnreadableImageError:
     what = f"{what}, and at most {MAX_PIXELS:,} pixels are decoded"
     return UnreadableImageError("too_large", what, "Scale it down or cut it into tiles, with its mask")
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
-from data.decode_mask import Colour, read_values
+from data.count_colours import Colour, count_colours
 from data.map_processes import map_processes
 from data.open_files import read_bytes
-from data.open_image import MASK_FORMATS, UnreadableImageError, open_image
+from data.open_image import MASK_FORMATS, MAX_FILE_BYTES, UnreadableImageError, open_image
+from data.read_mask_values import read_values
 
 MaskKind = Literal["grey", "palette", "colour", "unreadable"]
 _MOST_VALUES = 1000
@@ -52,23 +52,16 @@ def survey_masks(paths: Sequence[str], workers: int | None = None) -> MaskSurvey
 
 def _survey_mask(path: str) -> tuple[MaskKind, dict[int, int], dict[Colour, int]]:
     try:
-        content = read_bytes(path)
+        content = read_bytes(path, MAX_FILE_BYTES)
         image = open_image(content, MASK_FORMATS)
     except (OSError, UnreadableImageError):
         return "unreadable", {}, {}
     try:
         values = read_values(image, content)
-    except UnreadableImageError:
-        return "colour", {}, _count_colours(image)
+    except UnreadableImageError as error:
+        if error.code != "mask_is_colour":
+            return "unreadable", {}, {}
+        return "colour", {}, count_colours(image).list_first(_MOST_VALUES)
     found, pixels = np.unique(values, return_counts=True)
     counted = dict(zip(found[:_MOST_VALUES].tolist(), pixels[:_MOST_VALUES].tolist(), strict=True))
     return "palette" if image.mode == "P" else "grey", counted, {}
-
-
-def _count_colours(image: Image.Image) -> dict[Colour, int]:
-    pixels = np.asarray(image.convert("RGB"), np.uint32)
-    packed, counts = np.unique(
-        pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], return_counts=True
-    )
-    pairs = zip(packed[:_MOST_VALUES].tolist(), counts[:_MOST_VALUES].tolist(), strict=True)
-    return {(colour >> 16, colour >> 8 & 255, colour & 255): count for colour, count in pairs}

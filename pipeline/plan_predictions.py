@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from data.errors import Problem, RefusedError
-from data.open_files import is_hidden, is_remote, join_path, list_files
+from data.open_files import is_remote, join_path, list_files
 from data.pairs import IMAGE_ENDINGS
+from data.walk_folder import is_hidden
 
 LINES_FILE = "predictions.jsonl"
 _OVERLAY_ENDING = ".overlay.png"

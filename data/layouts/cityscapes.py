@@ -16,7 +16,7 @@ from data.config import DataConfig
 from data.decode_mask import build_mask_codec
 from data.layouts.match_files import NamedFile, missing_folder, pair_by_id, take_images
 from data.open_files import FileTree, read_bytes
-from data.open_image import UnreadableImageError
+from data.open_image import MAX_FILE_BYTES, UnreadableImageError
 from data.pairs import Found, FoundPair
 from data.wording import count
 
@@ -71,7 +71,7 @@ def _leave_out_void_test(config: DataConfig, found: Found) -> None:
 def _is_void(config: DataConfig, pair: FoundPair) -> bool:
     codec = build_mask_codec(config)
     try:
-        mask = codec.decode(read_bytes(pair.mask_path))
+        mask = codec.decode(read_bytes(pair.mask_path, MAX_FILE_BYTES))
     except (OSError, UnreadableImageError):
         return False
     return not mask.unknown and bool(np.all(mask.class_ids == config.ignore_id))
