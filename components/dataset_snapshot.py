@@ -22,6 +22,7 @@ from data.collect_records import CollectRecords, read_records
 from data.config import DataConfig
 from data.errors import Problem, RefusedError
 from data.list_dataset import list_dataset
+from data.open_files import find_newest
 from data.pairs import Listing
 from data.plan_shards import plan_shards
 from data.read_pairs import (
@@ -37,9 +38,15 @@ _FOUND = "found_fingerprint"
 _STAGE = "hash the data set"
 
 
-def data_changed(root: str) -> RefusedError:
-    """Returns the refusal of a data set whose files changed between two readings of one run."""
+def data_changed(root: str, listing: Listing) -> RefusedError:
+    """Returns the refusal of a data set whose files changed between two readings of one run.
+
+    It names the local file or folder that changed last.
+    """
     what = "the data set changed while it was read"
+    newest = find_newest(path for pair in listing.pairs for path in (pair.image_path, pair.mask_path))
+    if newest is not None:
+        what += f"; what changed last is {newest}"
     return RefusedError([Problem(root, what, "Let what writes there finish, and run again", "data_changed")])
 
 
@@ -92,7 +99,7 @@ class DatasetSnapshotExecutor(base_beam_executor.BaseBeamExecutor):
         digests = self._hash_pairs(listing, f"{snapshot.uri}/.unfinished")
         fingerprint = fingerprint_snapshot(listing, digests)
         if exec_properties.get(_FOUND) and exec_properties[_FOUND] != fingerprint:
-            raise data_changed(config.root)
+            raise data_changed(config.root, listing)
         path = f"{snapshot.uri}/{DatasetSnapshotArtifact.FILE_NAME}"
         with tf.io.gfile.GFile(path + ".unfinished", "w") as stream:
             for line in snapshot_lines(listing.pairs, digests):

@@ -87,6 +87,7 @@ def find_sources(
             split: [str(path) for path in fileio.glob(f"{folder}/*")]
             for split, folder in _split_folders(first.get("examples")).items()
         },
+        examples_folder=folders.get("examples"),
         pushed_model=folders.get("pushed_model"),
         pushed=_pushed_properties(pushed) if pushed is not None else None,
         made=_describe_made(first),

@@ -6,7 +6,9 @@ from them alone, and so does its place in the cache.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -24,13 +26,21 @@ from data.assign_splits import SPLIT_NAMES
 from data.collect_records import CollectRecords, read_records
 from data.config import DataConfig
 from data.encode_examples import EncodeExamples, temporary_folder
-from data.errors import Problem, RefusedError
+from data.errors import RefusedError
 from data.fingerprint_dataset import find_leaks
 from data.free_space import refuse_small_disk
 from data.list_dataset import list_dataset, measure_pairs
 from data.pairs import Listing
 from data.plan_shards import plan_shards
-from data.read_pairs import METRICS_NAMESPACE, PairDigest, ReadPlan, showing_progress, write_plan
+from data.quarantine import QUARANTINE_FILE, QUARANTINED_PROPERTY, BadExample, Quarantine, judge_examples
+from data.read_pairs import (
+    METRICS_NAMESPACE,
+    PairDigest,
+    ReadPlan,
+    RefusedPair,
+    showing_progress,
+    write_plan,
+)
 from data.take_snapshot import fingerprint_snapshot
 
 FINGERPRINT_PROPERTY = "fingerprint"
@@ -65,7 +75,8 @@ class SegmentationExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         """Writes the examples of every split.
 
         Raises:
-            RefusedError: with every problem of the layout, of the attributes and of the files.
+            RefusedError: with every problem of the layout, of the attributes and of the files, apart from
+                what may be left out.
         """
         config = DataConfig.model_validate_json(exec_properties["data_config"])
         listing = list_dataset(config)
@@ -73,19 +84,25 @@ class SegmentationExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
             raise RefusedError(listing.problems)
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         refuse_small_disk(examples.uri, measure_pairs(listing.pairs), "the records")
-        digests, problems = self._encode_pairs(config, listing, examples.uri)
-        problems.update(listing.problems, find_leaks(_image_entries(listing, digests)))
+        digests, refused = self._encode_pairs(config, listing, examples.uri)
+        sound = Counter(digest.split for digest in digests)
+        problems, quarantine = judge_examples(config, listing.problems, _name_examples(refused), sound)
+        problems.update(find_leaks(_image_entries(listing, digests)))
         if problems:
             _discard(examples.uri)
             raise RefusedError(sorted(problems))
-        if fingerprint_snapshot(listing, digests) != exec_properties["fingerprint"]:
+        # Bad pairs count, too: one that is mended makes another data set.
+        read = [*digests, *(pair.digest for pair in refused)]
+        if fingerprint_snapshot(listing, read) != exec_properties["fingerprint"]:
             _discard(examples.uri)
-            raise data_changed(config.root)
-        _describe(examples, digests, exec_properties["fingerprint"])
+            raise data_changed(config.root, listing)
+        _describe(examples, sound, exec_properties["fingerprint"])
+        if quarantine is not None:
+            _write_quarantine(examples, quarantine)
 
     def _encode_pairs(
         self, config: DataConfig, listing: Listing, uri: str
-    ) -> tuple[list[PairDigest], set[Problem]]:
+    ) -> tuple[list[PairDigest], list[RefusedPair]]:
         scratch = temporary_folder(uri)
         plan = write_plan(plan_shards(listing.pairs), f"{scratch}/plan")
         with showing_progress("read and encode pairs", len(listing.pairs)):
@@ -97,7 +114,11 @@ class SegmentationExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         records = list(read_records(scratch))
         tf.io.gfile.rmtree(scratch)
         digests = [record for record in records if isinstance(record, PairDigest)]
-        return digests, {record for record in records if isinstance(record, Problem)}
+        return digests, [record for record in records if isinstance(record, RefusedPair)]
+
+
+def _name_examples(refused: Iterable[RefusedPair]) -> list[BadExample]:
+    return [BadExample(pair.digest.image_id, pair.digest.split, pair.problems) for pair in refused]
 
 
 def _image_entries(listing: Listing, digests: list[PairDigest]) -> list[tuple[str, str, str]]:
@@ -112,15 +133,25 @@ def _discard(uri: str) -> None:
         tf.io.gfile.rmtree(f"{uri}/{name}")
 
 
-def _describe(examples: types.Artifact, digests: list[PairDigest], fingerprint: str) -> None:
+def _describe(examples: types.Artifact, counts: Mapping[str, int], fingerprint: str) -> None:
     """Sets the artifact's properties; only splits that have examples are named."""
-    counts = Counter(digest.split for digest in digests)
-    splits = [split for split in SPLIT_NAMES if counts[split]]
+    splits = [split for split in SPLIT_NAMES if counts.get(split)]
     examples.split_names = artifact_utils.encode_split_names(splits)
     examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
     examples.set_string_custom_property(FINGERPRINT_PROPERTY, fingerprint)
     for split in splits:
         examples.set_int_custom_property(count_property(split), counts[split])
+
+
+def _write_quarantine(examples: types.Artifact, quarantine: Quarantine) -> None:
+    """Writes what is left out beside the examples, an empty list too."""
+    path = f"{examples.uri}/{QUARANTINE_FILE}"
+    with tf.io.gfile.GFile(path + ".unfinished", "w") as stream:
+        stream.write(json.dumps(quarantine.to_json(), indent=2) + "\n")
+    tf.io.gfile.rename(path + ".unfinished", path)
+    examples.set_int_custom_property(QUARANTINED_PROPERTY, quarantine.bad)
+    if quarantine.bad:
+        logging.warning("%d examples are left out; %s names them", quarantine.bad, path)
 
 
 def _log_counters(result: Any) -> None:

@@ -12,7 +12,7 @@ from data.check_report import CheckReport, SplitFacts
 from data.config import DataConfig
 from data.decode_mask import MaskCodec, build_mask_codec
 from data.errors import Problem
-from data.examine_pair import PairFacts, examine_pair
+from data.examine_pair import BadPair, PairFacts, examine_pair
 from data.find_warnings import find_warnings
 from data.fingerprint_dataset import find_leaks, fingerprint
 from data.list_pairs import list_pairs
@@ -20,6 +20,7 @@ from data.map_processes import map_processes
 from data.measure_split_distances import measure_split_distances
 from data.open_files import is_remote
 from data.pairs import Listing, Pair
+from data.quarantine import BadExample, judge_examples
 from data.read_attributes import read_attributes
 
 _REMOTE_THREADS = 8
@@ -51,11 +52,19 @@ def check_dataset(
     threads = _REMOTE_THREADS if is_remote(config.root) else 1
     results = map_processes(examine, pairs, "check images and masks", workers, threads)
     facts = [result for result in results if isinstance(result, PairFacts)]
-    problems = {*listing.problems, *attributes.problems, *find_absent_splits(listing, required_splits)}
-    problems.update(problem for result in results if not isinstance(result, PairFacts) for problem in result)
+    bad = [
+        BadExample(result.pair.image_id, result.pair.split, result.problems)
+        for result in results
+        if isinstance(result, BadPair)
+    ]
+    sound = Counter[str](fact.pair.split for fact in facts)
+    problems, quarantine = judge_examples(config, {*listing.problems, *attributes.problems}, bad, sound)
+    problems.update(find_absent_splits(listing, required_splits))
     problems.update(find_leaks((fact.pair.image_path, fact.pair.split, fact.image_sha256) for fact in facts))
     report = _report(config, listing, facts, problems)
-    report = replace(report, examined=len(pairs), attributes=attributes.columns)
+    report = replace(report, examined=len(pairs), attributes=attributes.columns, quarantine=quarantine)
+    if quarantine is not None and quarantine.bad:
+        report = replace(report, fingerprint=None)
     return replace(report, warnings=find_warnings(report, config))
 
 
@@ -84,7 +93,7 @@ def _report(
     )
 
 
-def _examine(pair: Pair, codec: MaskCodec) -> PairFacts | list[Problem]:
+def _examine(pair: Pair, codec: MaskCodec) -> PairFacts | BadPair:
     return examine_pair(pair, codec, keep_bytes=False)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from data.errors import Problem
+from data.quarantine import Quarantine
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,12 @@ class CheckReport:
         largest_void_share: of the image that is void to the largest part, 0 to 1.
         split_distances: split -> feature -> how far its distribution is from train, 0 to 1.
         attributes: the names of the image-level attributes.
-        problems: everything that is wrong.
+        problems: everything that refuses the data set.
+        quarantine: what it goes without; None where nothing may be left out.
         warnings: what deserves a look, as sentences.
         notes: what was left out on purpose, as sentences.
-        fingerprint: of the content; None where there are problems or not all pairs were opened.
+        fingerprint: of the content; None where there are problems, not all pairs were opened, or something
+            is left out.
     """
 
     root: str
@@ -68,6 +71,7 @@ class CheckReport:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     fingerprint: str | None
+    quarantine: Quarantine | None = None
 
     @property
     def pairs(self) -> int:
@@ -99,6 +103,7 @@ class CheckReport:
             "attributes": list(self.attributes),
             "fingerprint": self.fingerprint,
             "problems": [{**asdict(problem), "sentence": problem.sentence()} for problem in self.problems],
+            "quarantine": self.quarantine.to_json() if self.quarantine else None,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
         }

@@ -11,13 +11,13 @@ import apache_beam as beam
 import tensorflow as tf
 
 from data.errors import Problem
-from data.read_pairs import PairDigest
+from data.read_pairs import PairDigest, RefusedPair
 
-_KINDS: dict[str, Any] = {"digest": PairDigest, "problem": Problem}
+Record = PairDigest | RefusedPair
 
 
 class CollectRecords(beam.PTransform):
-    """Writes PairDigests and Problems to text files, a JSON document a line.
+    """Writes PairDigests and RefusedPairs to text files, a JSON document a line.
 
     A pipeline returns nothing to its program; what it found goes by files that both can reach.
     """
@@ -32,15 +32,20 @@ class CollectRecords(beam.PTransform):
         return lines | "WriteRecords" >> beam.io.WriteToText(self._prefix)
 
 
-def read_records(folder: str) -> Iterator[PairDigest | Problem]:
+def read_records(folder: str) -> Iterator[Record]:
     """Yields what ``CollectRecords`` wrote, in no particular order."""
     for path in sorted(tf.io.gfile.glob(f"{folder}/records-*")):
         with tf.io.gfile.GFile(path, "r") as stream:
             for line in stream:
-                document = json.loads(line)
-                yield _KINDS[document.pop("kind")](**document)
+                yield _from_json(json.loads(line))
 
 
-def _to_json(record: PairDigest | Problem) -> str:
-    kind = next(name for name, member in _KINDS.items() if isinstance(record, member))
-    return json.dumps({"kind": kind, **asdict(record)})
+def _to_json(record: Record) -> str:
+    return json.dumps({"kind": type(record).__name__, **asdict(record)})
+
+
+def _from_json(document: dict[str, Any]) -> Record:
+    if document.pop("kind") == PairDigest.__name__:
+        return PairDigest(**document)
+    problems = tuple(Problem(**problem) for problem in document["problems"])
+    return RefusedPair(PairDigest(**document["digest"]), problems)

@@ -74,6 +74,11 @@ class DataConfig(FrozenModel):
     splits: SplitConfig = SplitConfig()
     attributes: str | None = None
     """A CSV below root: a column ``image_id``, then one column an image-level attribute."""
+    on_bad_example: Literal["fail", "quarantine"] = "fail"
+    """``fail`` refuses a data set with anything wrong; ``quarantine`` goes on without its bad files and
+    lists them in the run's artifacts and report."""
+    max_bad_share: float = Field(0.01, ge=0, le=1)
+    """With ``quarantine``: a larger share of bad examples refuses the data set all the same."""
     bit_depth: Literal[8, 16] = 8
     """16 keeps all the bits of 16-bit images through Transform, at twice the size."""
 

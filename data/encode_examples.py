@@ -15,12 +15,19 @@ from apache_beam.metrics import Metrics
 from data import features
 from data.config import DataConfig
 from data.decode_mask import build_mask_codec
-from data.errors import Problem
 from data.examine_pair import PairFacts, examine_pair
 from data.plan_shards import Shard
-from data.read_pairs import METRICS_NAMESPACE, PairDigest, advance, count_read_threads, map_ahead
+from data.read_pairs import (
+    METRICS_NAMESPACE,
+    PairDigest,
+    RefusedPair,
+    advance,
+    count_read_threads,
+    describe_digest,
+    map_ahead,
+)
 
-PROBLEMS = "problems"
+REFUSED = "refused"
 MAX_FILE_BYTES = 128 * 1024 * 1024
 
 
@@ -75,7 +82,8 @@ class EncodeExamples(beam.PTransform):
     image goes through a shuffle, memory stays flat however large the data set is, and the same data
     gives the same files on every runner.
 
-    Yields a tuple of collections: the PairDigest of every example written, and every Problem.
+    Yields a tuple of collections: the PairDigest of every example written, and the RefusedPair of every
+    other pair.
     """
 
     def __init__(self, config: DataConfig, uri: str, max_file_bytes: int = MAX_FILE_BYTES) -> None:
@@ -84,12 +92,12 @@ class EncodeExamples(beam.PTransform):
 
     def expand(
         self, shards: beam.PCollection[Shard]
-    ) -> tuple[beam.PCollection[PairDigest], beam.PCollection[Problem]]:
+    ) -> tuple[beam.PCollection[PairDigest], beam.PCollection[RefusedPair]]:
         """Applies the transform."""
         outputs = shards | "EncodeShard" >> beam.ParDo(self._encode_shard).with_outputs(
-            PROBLEMS, main="digests"
+            REFUSED, main="digests"
         )
-        return outputs["digests"], outputs[PROBLEMS]
+        return outputs["digests"], outputs[REFUSED]
 
 
 class EncodeShardFn(beam.DoFn):
@@ -103,7 +111,7 @@ class EncodeShardFn(beam.DoFn):
         self._max_file_bytes = max_file_bytes
 
     def process(self, shard: Shard) -> Iterator[Any]:
-        """Yields the digest of each pair written, and tagged ``problems`` those of each other pair."""
+        """Yields the digest of each pair written, and tagged ``refused`` what is wrong with each other."""
         files = _ShardFiles(self._uri, shard, self._max_file_bytes)
         counts: Counter[str] = Counter()
         examine = partial(examine_pair, codec=self._codec)
@@ -113,12 +121,12 @@ class EncodeShardFn(beam.DoFn):
             if isinstance(found, PairFacts):
                 counts["example_bytes"] += files.write(encode_example(found, self._class_names))
                 counts[f"examples_{shard.split}"] += 1
-                pair = found.pair
-                yield PairDigest(pair.image_id, pair.split, found.image_sha256, found.mask_sha256)
+                yield describe_digest(found.pair, found.image_sha256, found.mask_sha256)
                 continue
-            for problem in found:
+            for problem in found.problems:
                 counts[f"problems_{problem.code}"] += 1
-                yield beam.pvalue.TaggedOutput(PROBLEMS, problem)
+            digest = describe_digest(found.pair, found.image_sha256, found.mask_sha256)
+            yield beam.pvalue.TaggedOutput(REFUSED, RefusedPair(digest, found.problems))
         files.publish()
         for name, amount in counts.items():
             Metrics.counter(METRICS_NAMESPACE, name).inc(amount)

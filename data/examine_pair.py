@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import struct
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
+from data.count_colours import crop_rows, cut_strips
 from data.decode_mask import DecodedMask, MaskCodec, encode_id_mask
 from data.errors import Problem
 from data.fingerprint_dataset import hash_bytes
-from data.open_files import read_bytes
-from data.open_image import UnreadableImageError, open_image
+from data.open_files import FileTooLargeError, read_bytes
+from data.open_image import MAX_FILE_BYTES, UnreadableImageError, claim_pixels, open_image
 from data.pairs import Pair
+from data.read_orientation import read_orientation
 
-_ORIENTATION_TAG = 0x0112
+_MANY_PIXELS = 1 << 23
+_one_at_a_time = threading.Lock()
+"""Held while a large picture is decoded: several threads with one each would fill the memory."""
+
 _MODES_OF_16_BITS = ("I", "I;16", "I;16B", "I;16L")
 _SHOWN_VALUES = 5
 
@@ -56,6 +62,23 @@ class PairFacts:
 
 
 @dataclass(frozen=True)
+class BadPair:
+    """A pair of files that is no example.
+
+    Attributes:
+        pair: which pair.
+        image_sha256: as ``hash_pair`` finds it in what was read; None if one of the files cannot be read.
+        mask_sha256: likewise.
+        problems: everything that is wrong with the two files.
+    """
+
+    pair: Pair
+    image_sha256: str | None
+    mask_sha256: str | None
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
 class _ImageFacts:
     stored_size: tuple[int, int]
     displayed_size: tuple[int, int]
@@ -67,7 +90,7 @@ class _ImageFacts:
 
 def examine_pair(
     pair: Pair, codec: MaskCodec, *, allow_unknown: bool = False, keep_bytes: bool = True
-) -> PairFacts | list[Problem]:
+) -> PairFacts | BadPair:
     """Decodes both files of a pair in full.
 
     Args:
@@ -82,6 +105,46 @@ def examine_pair(
     problems: list[Problem] = []
     image_bytes = _read(pair.image_path, problems)
     mask_bytes = _read(pair.mask_path, problems)
+    with _take_turns(image_bytes, mask_bytes):
+        image, mask = _decode(pair, codec, (image_bytes, mask_bytes), problems)
+        if mask is not None and mask.unknown and not allow_unknown:
+            problems.append(_unknown_values(pair.mask_path, mask))
+        if image is not None and mask is not None:
+            problems.extend(_compare_sizes(pair, image, mask))
+        if image_bytes is None or mask_bytes is None:
+            return BadPair(pair, None, None, tuple(problems))
+        if problems or image is None or mask is None:
+            return BadPair(pair, hash_bytes(image_bytes), hash_bytes(mask_bytes), tuple(problems))
+        facts = _gather_facts(pair, image, mask, codec, (image_bytes, mask_bytes))
+        if not keep_bytes:
+            return facts
+        mask_png = mask_bytes if mask.is_canonical else encode_id_mask(mask.class_ids)
+        return replace(facts, image_bytes=image_bytes, mask_png=mask_png)
+
+
+def _read(path: str, problems: list[Problem]) -> bytes | None:
+    try:
+        return read_bytes(path, MAX_FILE_BYTES)
+    except FileTooLargeError as error:
+        what = f"{error.strerror}, and at most {MAX_FILE_BYTES:,} are read"
+        problems.append(Problem(path, what, "Compress it, or cut it into tiles with its mask", "too_large"))
+    except OSError as error:
+        what = f"cannot be read ({error.strerror or error})"
+        remedy = "Restore the file and its permissions, or take its pair away"
+        problems.append(Problem(path, what, remedy, "unreadable_file"))
+    return None
+
+
+def _take_turns(*contents: bytes | None) -> AbstractContextManager[object]:
+    """Returns what is to be held while these pictures are decoded."""
+    is_large = any(content and claim_pixels(content) > _MANY_PIXELS for content in contents)
+    return _one_at_a_time if is_large else nullcontext()
+
+
+def _decode(
+    pair: Pair, codec: MaskCodec, contents: tuple[bytes | None, bytes | None], problems: list[Problem]
+) -> tuple[_ImageFacts | None, DecodedMask | None]:
+    image_bytes, mask_bytes = contents
     image, mask = None, None
     if image_bytes is not None:
         try:
@@ -93,27 +156,7 @@ def examine_pair(
             mask = codec.decode(mask_bytes)
         except UnreadableImageError as error:
             problems.append(error.problem(pair.mask_path))
-    if mask is not None and mask.unknown and not allow_unknown:
-        problems.append(_unknown_values(pair.mask_path, mask))
-    if image is not None and mask is not None:
-        problems.extend(_compare_sizes(pair, image, mask))
-    if problems or image is None or mask is None or image_bytes is None or mask_bytes is None:
-        return problems
-    facts = _gather_facts(pair, image, mask, codec, (image_bytes, mask_bytes))
-    if not keep_bytes:
-        return facts
-    mask_png = mask_bytes if mask.is_canonical else encode_id_mask(mask.class_ids)
-    return replace(facts, image_bytes=image_bytes, mask_png=mask_png)
-
-
-def _read(path: str, problems: list[Problem]) -> bytes | None:
-    try:
-        return read_bytes(path)
-    except OSError as error:
-        what = f"cannot be read ({error.strerror or error})"
-        remedy = "Restore the file and its permissions, or take its pair away"
-        problems.append(Problem(path, what, remedy, "unreadable_file"))
-        return None
+    return image, mask
 
 
 def _examine_image(content: bytes) -> _ImageFacts:
@@ -125,7 +168,7 @@ def _examine_image(content: bytes) -> _ImageFacts:
     is_jpeg = image.format in ("JPEG", "MPO")
     # Bits a channel: the ninth byte of a PNG's header chunk. Pillow narrows 16-bit colour to 8.
     bit_depth = 16 if not is_jpeg and content[24] == 16 else 8
-    orientation = _read_orientation(image) if is_jpeg else 1
+    orientation = read_orientation(image.info.get("exif", b"")) if is_jpeg else 1
     turned = orientation in (5, 6, 7, 8)
     size = image.size
     return _ImageFacts(
@@ -138,20 +181,6 @@ def _examine_image(content: bytes) -> _ImageFacts:
     )
 
 
-def _read_orientation(image: Image.Image) -> int:
-    """Returns the EXIF orientation, 1 to 8.
-
-    From the EXIF block alone: Pillow's ``getexif`` goes by XMP too, which neither browsers nor the
-    serving graph obey.
-    """
-    exif = Image.Exif()
-    try:
-        exif.load(image.info.get("exif", b""))
-        return int(exif.get(_ORIENTATION_TAG, 1))
-    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
-        return 1  # The graph, too, shows an image with a broken EXIF block as it is stored.
-
-
 def _count_channels(image: Image.Image) -> int:
     if image.mode == "P":
         return 4 if "transparency" in image.info else 3
@@ -159,20 +188,24 @@ def _count_channels(image: Image.Image) -> int:
 
 
 def _mean(image: Image.Image) -> float:
+    """Returns the mean of the colour channels, 0 to 255."""
     if image.mode in _MODES_OF_16_BITS:
         return float(np.asarray(image).mean() / 257)
-    if image.mode not in ("L", "RGB"):
-        image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
-    values = np.asarray(image)
-    # Whole numbers: exact, and a third of the time that a mean of floats takes.
-    return int(values.sum(dtype=np.uint64)) / values.size
+    mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+    total = size = 0
+    for rows in cut_strips(image.height, image.width):
+        strip = crop_rows(image, rows)
+        values = np.asarray(strip if strip.mode == mode else strip.convert(mode))
+        # Whole numbers: exact, and a third of the time that a mean of floats takes.
+        total, size = total + int(values.sum(dtype=np.uint64)), size + values.size
+    return total / size
 
 
 def _unknown_values(path: str, mask: DecodedMask) -> Problem:
     ranked = sorted(mask.unknown.items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{value} ({pixels:,} pixels)" for value, pixels in ranked[:_SHOWN_VALUES])
-    if more := len(ranked) - _SHOWN_VALUES:
-        shown += f" and {more} more" if more > 0 else ""
+    more = mask.unknown_values - _SHOWN_VALUES
+    shown += f" and {more:,} more" if more > 0 else ""
     is_colour = isinstance(ranked[0][0], tuple)
     what = f"has {'colours' if is_colour else 'values'} that no class has: {shown}"
     keys = "a class' colour or data.void_colours" if is_colour else "a class' mask_values or data.void_values"
@@ -195,7 +228,8 @@ def _compare_sizes(pair: Pair, image: _ImageFacts, mask: DecodedMask) -> list[Pr
 def _gather_facts(
     pair: Pair, image: _ImageFacts, mask: DecodedMask, codec: MaskCodec, contents: tuple[bytes, bytes]
 ) -> PairFacts:
-    pixels = np.bincount(mask.class_ids.ravel(), minlength=256)
+    strips = (mask.class_ids[rows] for rows in cut_strips(*mask.class_ids.shape))
+    pixels = sum((np.bincount(strip.ravel(), minlength=256) for strip in strips), np.zeros(256, np.int64))
     void = int(pixels[codec.ignore_id]) - mask.unknown_pixels
     return PairFacts(
         pair=pair,

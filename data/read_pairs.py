@@ -16,6 +16,7 @@ import tensorflow as tf
 from apache_beam.metrics import Metrics
 
 from data import progress
+from data.errors import Problem
 from data.fingerprint_dataset import hash_pair
 from data.open_files import is_remote
 from data.pairs import Pair
@@ -39,6 +40,14 @@ class PairDigest:
     split: str
     image_sha256: str
     mask_sha256: str
+
+
+@dataclass(frozen=True)
+class RefusedPair:
+    """A pair that is no example: what its files hold, and what is wrong with them."""
+
+    digest: PairDigest
+    problems: tuple[Problem, ...]
 
 
 def write_plan(shards: Iterable[Shard], folder: str) -> list[str]:
@@ -105,11 +114,15 @@ class HashShardFn(beam.DoFn):
 def digest_pair(pair: Pair) -> PairDigest:
     """Returns the digest of a pair's files."""
     try:
-        image_sha256, mask_sha256 = hash_pair(pair)
+        return describe_digest(pair, *hash_pair(pair))
     except OSError:
         # Ingest opens the same files and says which of the two it was, and why.
-        image_sha256 = mask_sha256 = UNREADABLE
-    return PairDigest(pair.image_id, pair.split, image_sha256, mask_sha256)
+        return describe_digest(pair, None, None)
+
+
+def describe_digest(pair: Pair, image_sha256: str | None, mask_sha256: str | None) -> PairDigest:
+    """Returns the digest of a pair by those of its files; None for a pair with a file that cannot be read."""
+    return PairDigest(pair.image_id, pair.split, image_sha256 or UNREADABLE, mask_sha256 or UNREADABLE)
 
 
 def count_read_threads(pairs: Sequence[Pair]) -> int:

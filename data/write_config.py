@@ -78,6 +78,7 @@ def _data_section(proposal: Proposal) -> Iterator[str]:
     yield f"  # Class names: {_plain(proposal.classes.source)}. Shares are of all pixels that are not void."
     yield "  classes:"
     yield from _class_rows(config, proposal.report)
+    yield "  # To go on without a few bad files: on_bad_example: quarantine, and max_bad_share: 0.01 or so"
     if not proposal.report.own_splits:
         yield "  # The data set has no splits of its own: a hash of the image id decides, stably."
         yield f"  splits: {_flow(config.splits.model_dump())}"

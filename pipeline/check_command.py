@@ -15,6 +15,7 @@ from data.check_dataset import check_dataset
 from data.check_report import CheckReport
 from data.config import DataConfig
 from data.errors import Problem
+from data.quarantine import describe_quarantine
 from data.recognise_dataset import Proposal, recognise_dataset
 from data.visible_text import make_visible
 from data.wording import count
@@ -55,6 +56,8 @@ def run_check(source: DataConfig | Path | str, as_json: bool, required_splits: C
         print(document.model_dump_json())
     else:
         print_report(report, proposal)
+    if report.quarantine is not None and not report.problems:
+        print_problems([one.problem for one in report.quarantine.left_out], report.root, "left out: ")
     print_problems(report.problems, report.root)
     return EXIT_REFUSED if report.problems else EXIT_DONE
 
@@ -92,6 +95,9 @@ def print_report(report: CheckReport, proposal: Proposal | None) -> None:
         out.print(_class_table(report))
     for sentence in (*(proposal.warnings if proposal else report.warnings), *report.notes):
         out.print(f"[yellow]note[/] {escape(sentence)}", soft_wrap=True)
+    if (found := report.quarantine) is not None and found.bad:
+        words = describe_quarantine(found.bad, found.sound, found.max_bad_share)
+        out.print(f"[yellow]quarantine[/] {words}", soft_wrap=True)
     if report.problems:
         kinds = _describe_kinds(report.problems)
         out.print(f"[bold red]{count(len(report.problems), 'problem')}[/]: {kinds}", soft_wrap=True)
@@ -99,11 +105,11 @@ def print_report(report: CheckReport, proposal: Proposal | None) -> None:
         out.print(f"[bold green]no problems[/] in {count(report.examined, 'pair')}")
 
 
-def print_problems(problems: Sequence[Problem], root: str) -> None:
+def print_problems(problems: Sequence[Problem], root: str, prefix: str = "") -> None:
     """Prints every problem as a sentence on stderr; files are named by their path below the root."""
     sys.stdout.flush()
     for problem in problems:
-        sentence = problem.sentence().replace(root.rstrip("/") + "/", "")
+        sentence = prefix + problem.sentence().replace(root.rstrip("/") + "/", "")
         print(make_visible(sentence, one_line=True), file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from pipeline.history.run_documents import Document, GateDocument, RunRow
+from pipeline.history.run_documents import Document, GateDocument, QuarantineDocument, RunRow
 
 
 class ComponentState(Document):
@@ -91,6 +91,9 @@ class CheckDocument(Document):
         description="Of the content; null if there are problems or not all pairs were opened"
     )
     problems: tuple[ProblemDocument, ...]
+    quarantine: QuarantineDocument | None = Field(
+        default=None, description="What is left out; null unless data.on_bad_example is quarantine"
+    )
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 

@@ -61,6 +61,7 @@ _EVALUATION_CODE = (
     "components.manifest",
     "components.read_evaluation",
 )
+_KEYS_OF_INGEST = ("on_bad_example", "max_bad_share")
 _SMOKE_TEST_CODE = (
     "components.serving_smoke_test",
     "components.smoke_test_cases",
@@ -328,8 +329,14 @@ def _describe_weights(config: PipelineConfig, places: Places) -> dict[str, str]:
 
 
 def _sections(config: PipelineConfig, *names: str) -> str:
-    """Returns some sections of the configuration as canonical JSON."""
-    return json.dumps({name: getattr(config, name).model_dump(mode="json") for name in names}, sort_keys=True)
+    """Returns some sections of the configuration as canonical JSON.
+
+    Without what only ingest goes by: what it takes shows in its examples.
+    """
+    sections = {name: getattr(config, name).model_dump(mode="json") for name in names}
+    for key in _KEYS_OF_INGEST:
+        sections.get("data", {}).pop(key, None)
+    return json.dumps(sections, sort_keys=True)
 
 
 def _dotted_path(function: Callable[..., object]) -> str:

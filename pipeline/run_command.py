@@ -126,11 +126,15 @@ def refuse_bad_layout(config: PipelineConfig) -> None:
     """
     from data.check_dataset import check_dataset, find_absent_splits
     from data.list_dataset import list_dataset
+    from data.quarantine import refuse_listing
 
     listing = list_dataset(config.data)
     required = ("train", *config.evaluation.splits)
-    if listing.problems or find_absent_splits(listing, required):
-        raise RefusedError(check_dataset(config.data, required_splits=required).problems)
+    problems = refuse_listing(config.data, listing.problems)
+    if problems or find_absent_splits(listing, required):
+        report = check_dataset(config.data, required_splits=required)
+        # Files may have come meanwhile; what was seen first is said then.
+        raise RefusedError(report.problems or sorted(problems))
 
 
 def print_result(result: RunResult, config: PipelineConfig, log_file: Path) -> None:

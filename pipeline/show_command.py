@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from data.errors import Problem, RefusedError
+from data.quarantine import describe_quarantine
 from pipeline import console, tracking
 from pipeline.format_answers import (
     format_change,
@@ -38,6 +39,7 @@ from trainer.confusion_matrix import SUMMARY_METRICS, class_iou_key
 
 _ERROR_LINES = 12
 _SLICES_ABREAST = 5
+_SHOWN_FILES = 20
 
 
 def print_run(workspace: Workspace, run: str, component: str | None, as_json: bool) -> int:
@@ -197,12 +199,16 @@ def _draw_checks(document: ShowDocument) -> Iterator[str]:
         mark = "[green]passed[/]" if gate.passed else "[red]stopped the run[/]"
         counts = ", ".join(f"{count} {split}" for split, count in gate.examples.items())
         yield f"data gate {mark}: {escape(counts)}"
-        for found in gate.findings:
-            images = f" ({', '.join(found.image_ids)})" if found.image_ids else ""
-            yield escape(
-                f"  {found.check}: {found.feature or 'examples'} in {found.split}: {found.what}{images}"
-            )
+        for finding in gate.findings:
+            images = f" ({', '.join(finding.image_ids)})" if finding.image_ids else ""
+            place = f"{finding.feature or 'examples'} in {finding.split}"
+            yield escape(f"  {finding.check}: {place}: {finding.what}{images}")
         yield from (escape(f"  {note}") for note in gate.notes)
+    if (found := document.quarantine) is not None:
+        yield f"quarantine: {describe_quarantine(found.bad, found.sound, found.max_bad_share)}"
+        yield from (escape(f"  {one.sentence}") for one in found.left_out[:_SHOWN_FILES])
+        if (more := len(found.left_out) - _SHOWN_FILES) > 0:
+            yield f"  and {more} more in the report and in --json"
     if (smoke := document.smoke_test) is not None:
         mark = "[green]passed[/]" if smoke.passed else "[red]failed[/]"
         yield f"smoke test {mark}{escape(': ' + '; '.join(smoke.reasons)) if smoke.reasons else ''}"

@@ -37,6 +37,7 @@ class RunSources:
         gate_report: folder with the data gate's report.json.
         gate: that report itself, where a gate stopped the run and so left no artifact.
         examples: TFRecord files of raw examples, by split.
+        examples_folder: the artifact that they are in, with quarantine.json if examples may be left out.
         pushed_model: folder with a copy of the manifest.
         pushed: the Pusher's properties.
         report: folder of an earlier page of this run, with its images.
@@ -60,6 +61,7 @@ class RunSources:
     gate_report: str | None = None
     gate: Mapping[str, Any] = field(default_factory=dict)
     examples: Mapping[str, list[str]] = field(default_factory=dict)
+    examples_folder: str | None = None
     pushed_model: str | None = None
     pushed: Mapping[str, Any] | None = None
     report: str | None = None
@@ -117,6 +119,9 @@ def collect_facts(sources: RunSources, max_ranked: int | None = None, score_imag
         training=files.training,
         data=data,
         findings=files.read_findings(),
+        left_out=files.attempt(
+            "the list of what is left out", lambda: read_data.read_left_out(sources.examples_folder), None
+        ),
         validated_splits=tuple(sorted(sources.anomalies, key=read_data.split_order)),
         images=images,
         fingerprints=_list_fingerprints(verdict, files.manifest),

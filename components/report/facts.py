@@ -117,6 +117,25 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class LeftOutFile:
+    """A file, or a line of a list, that the run went without."""
+
+    file: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class LeftOutExamples:
+    """What ``data.on_bad_example: quarantine`` left out."""
+
+    bad: int
+    sound: int
+    max_bad_share: float
+    files: tuple[LeftOutFile, ...]
+
+
+@dataclass(frozen=True)
 class Picture:
     """One image for the page."""
 
@@ -207,6 +226,8 @@ class RunFacts:
     """training.json of the trainer."""
     data: tuple[SplitContent, ...] = ()
     findings: tuple[Finding, ...] = ()
+    left_out: LeftOutExamples | None = None
+    """None where a bad example would have refused the data."""
     validated_splits: tuple[str, ...] = ()
     """Splits that were held against the schema; empty if none was."""
     images: ImageResults | None = None

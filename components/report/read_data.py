@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.report.facts import Finding, SplitContent
+from components.report.facts import Finding, LeftOutExamples, LeftOutFile, SplitContent
 from data.features import MASK_VOID_SHARE, class_pixels_key
 from data.open_files import exists, join_path, read_bytes
+from data.quarantine import QUARANTINE_FILE
 
 STATISTICS_FILE = "FeatureStats.pb"
 ANOMALIES_FILE = "SchemaDiff.pb"
@@ -100,6 +102,23 @@ def _name_images(entry: Mapping[str, Any]) -> str:
         return ""
     more = int(entry.get("total") or len(ids)) - len(ids)
     return f" (images {', '.join(ids)}{f' and {more} more' if more > 0 else ''})"
+
+
+def read_left_out(folder: str | None) -> LeftOutExamples | None:
+    """Returns what was left out of the data; None where nothing may be.
+
+    Args:
+        folder: the examples' artifact.
+    """
+    if folder is None or not exists(path := join_path(folder, QUARANTINE_FILE)):
+        return None
+    document = json.loads(read_bytes(path))
+    files = tuple(
+        LeftOutFile(str(row["where"]), str(row["what"]), str(row["remedy"])) for row in document["left_out"]
+    )
+    return LeftOutExamples(
+        int(document["bad"]), int(document["sound"]), float(document["max_bad_share"]), files
+    )
 
 
 def read_gate_report(report: Mapping[str, Any]) -> tuple[Finding, ...]:

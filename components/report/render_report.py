@@ -17,6 +17,7 @@ from components.report.describe_confusion import describe_rows, list_mistakes
 from components.report.draw_curves import draw_learning_curves
 from components.report.draw_pictures import ERROR_COLOUR
 from components.report.facts import RunFacts
+from data.quarantine import describe_quarantine
 from data.visible_text import make_visible
 
 _SOURCES = {
@@ -25,6 +26,9 @@ _SOURCES = {
     if path.suffix in (".j2", ".css", ".js")
 }
 """Templates, style and script. Read at import: a run takes long, and the package may be updated meanwhile."""
+
+_MOST_FILES = 200
+"""So many of the files that are left out are named on a page."""
 
 _SECTIONS = (
     ("verdict", "Verdict"),
@@ -135,7 +139,11 @@ def build_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         "mistakes": list_mistakes,
         "class_colour": lambda colour: "#{:02x}{:02x}{:02x}".format(*colour),
     }
-    environment.globals["metric_labels"] = format_values.METRIC_LABELS
+    environment.globals |= {
+        "metric_labels": format_values.METRIC_LABELS,
+        "describe_quarantine": describe_quarantine,
+        "most_files": _MOST_FILES,
+    }
     return environment
 
 

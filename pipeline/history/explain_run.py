@@ -12,7 +12,12 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from pipeline import shared_facts
 from pipeline.history.describe_runs import describe_runs
-from pipeline.history.read_evaluation import read_data_gate, read_evaluation, read_smoke_test
+from pipeline.history.read_evaluation import (
+    read_data_gate,
+    read_evaluation,
+    read_quarantine,
+    read_smoke_test,
+)
 from pipeline.history.read_executions import (
     Artifacts,
     ComponentExecution,
@@ -67,6 +72,7 @@ def explain_run(
         failed_component=next((one.node for one in executions if one.state == "failed"), None),
         evaluation=read_evaluation(executions, run, files),
         data_gate=read_data_gate(executions, files),
+        quarantine=read_quarantine(executions, files),
         smoke_test=read_smoke_test(executions, files),
         tuning=read_tuning(executions, files),
         training=files.read_json(find_output(executions, "Trainer", "model_run"), TRAINING_FILE) or None,

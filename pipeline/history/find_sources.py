@@ -67,6 +67,7 @@ def find_sources(document: ShowDocument) -> RunSources:
         examples={
             split: _list_paths(folder) for split, folder in _split_folders(folders["examples"]).items()
         },
+        examples_folder=there.get("examples"),
         pushed_model=_find_manifest(folders["pushed_model"]),
         pushed=folders["pushed_model"].properties if folders["pushed_model"] else None,
         report=there.get("report"),

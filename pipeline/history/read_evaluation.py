@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data.quarantine import QUARANTINE_FILE, QUARANTINED_PROPERTY
 from pipeline.history.describe_runs import read_metrics
 from pipeline.history.read_executions import ComponentExecution, find_output, read_parameters
 from pipeline.history.read_files import (
@@ -21,6 +22,7 @@ from pipeline.history.run_documents import (
     DataGateDocument,
     EvaluationDocument,
     GateDocument,
+    QuarantineDocument,
     SmokeTestDocument,
     SplitResult,
 )
@@ -82,6 +84,17 @@ def read_data_gate(executions: Sequence[ComponentExecution], files: FileReader) 
     if not report and (path := _find_kept_report(executions)):
         report = files.read_json_file(str(path))
     return files.attempt(GATE_FILE, lambda: _data_gate(report)) if report else None
+
+
+def read_quarantine(executions: Sequence[ComponentExecution], files: FileReader) -> QuarantineDocument | None:
+    """Returns what was left out of the data; None where nothing may be, or ingest did not get so far."""
+    examples = find_output(executions, "SegmentationExampleGen", "examples")
+    if examples is None or QUARANTINED_PROPERTY not in examples.custom_properties:
+        return None
+    report = files.read_json(examples, QUARANTINE_FILE)
+    return (
+        files.attempt(QUARANTINE_FILE, lambda: QuarantineDocument.model_validate(report)) if report else None
+    )
 
 
 def read_smoke_test(executions: Sequence[ComponentExecution], files: FileReader) -> SmokeTestDocument | None:

@@ -170,6 +170,28 @@ class DataGateDocument(Document):
     notes: tuple[str, ...]
 
 
+class LeftOutDocument(Document):
+    """One file, or line of a list, that a run went without, with the reason."""
+
+    where: str = Field(description="The file, or the line of a list")
+    what: str
+    remedy: str
+    code: str = Field(description="Short stable name of the kind of problem")
+    sentence: str = Field(description="All of it, for people")
+    image_id: str | None = Field(description="Null for what makes no pair of image and mask")
+    split: str | None
+
+
+class QuarantineDocument(Document):
+    """What a run went without."""
+
+    bad: int = Field(description="Examples left out: pairs, and files and lines that make no pair")
+    sound: int = Field(description="Pairs that were taken")
+    bad_share: float
+    max_bad_share: float = Field(description="A larger one refuses the data set")
+    left_out: tuple[LeftOutDocument, ...] = Field(description="A pair may have several reasons")
+
+
 class SmokeTestDocument(Document):
     """Whether the exported model answered."""
 
@@ -208,6 +230,9 @@ class ShowDocument(Document):
     failed_component: str | None
     evaluation: EvaluationDocument | None
     data_gate: DataGateDocument | None
+    quarantine: QuarantineDocument | None = Field(
+        default=None, description="Null unless data.on_bad_example is quarantine and ingest was reached"
+    )
     smoke_test: SmokeTestDocument | None
     tuning: TuningDocument | None = Field(default=None, description="Null for a run without a Tuner")
     training: dict[str, JsonValue] | None = Field(description="The Trainer's training.json")

@@ -20,7 +20,7 @@ from data.encode_examples import EncodeExamples
 from data.errors import Problem
 from data.list_pairs import list_pairs
 from data.plan_shards import plan_shards
-from data.read_pairs import HashPairs, PairDigest, ReadPlan, write_plan
+from data.read_pairs import HashPairs, PairDigest, ReadPlan, RefusedPair, write_plan
 
 pytestmark = pytest.mark.slow
 
@@ -151,7 +151,7 @@ def test_a_shard_that_grows_too_large_goes_on_in_another_file(config, ingested, 
     assert [example for name in names for example in read_examples(tmp_path / name)] == whole
 
 
-def test_problems_come_out_tagged_and_sound_pairs_beside_them(write_pairs, tmp_path):
+def test_bad_pairs_come_out_tagged_and_sound_pairs_beside_them(write_pairs, tmp_path):
     config = write_pairs(tmp_path / "data", {"train": 3})
     broken = Path(config.root, "images/train/train-001.png")
     broken.write_bytes(broken.read_bytes()[:-20])
@@ -159,8 +159,8 @@ def test_problems_come_out_tagged_and_sound_pairs_beside_them(write_pairs, tmp_p
     Image.fromarray(np.zeros((5, 16), np.uint8)).save(small)
     shards = plan_shards(list_pairs(config).pairs)
     with test_pipeline.TestPipeline() as pipeline:
-        digests, problems = pipeline | beam.Create(shards) | EncodeExamples(config, str(tmp_path / "out"))
-        where = problems | beam.Map(lambda problem: (problem.where, problem.code))
+        digests, refused = pipeline | beam.Create(shards) | EncodeExamples(config, str(tmp_path / "out"))
+        where = refused | beam.FlatMap(lambda pair: [(one.where, one.code) for one in pair.problems])
         assert_that(where, equal_to([(str(broken), "truncated_image"), (str(small), "size_mismatch")]))
         ids = digests | beam.Map(lambda digest: digest.image_id)
         assert_that(ids, equal_to(["train-000"]), label="AssertIds")
@@ -168,12 +168,13 @@ def test_problems_come_out_tagged_and_sound_pairs_beside_them(write_pairs, tmp_p
 
 def test_every_kind_of_record_survives_its_collection(tmp_path):
     digests = [PairDigest("ä\udcff", "train", "1", "2"), PairDigest("b", "val", "3", "4")]
-    problems = [Problem("/data/a.png", 'is "odd"\n', "Mend it", "odd")]
+    problem = Problem("/data/a.png", 'is "odd"\n', "Mend it", "odd")
+    refused = [RefusedPair(digests[1], (problem, problem)), RefusedPair(digests[0], ())]
     with test_pipeline.TestPipeline() as pipeline:
         one = pipeline | "Digests" >> beam.Create(digests)
-        other = pipeline | "Problems" >> beam.Create(problems)
+        other = pipeline | "Refused" >> beam.Create(refused)
         _ = (one, other) | CollectRecords(str(tmp_path))
-    assert sorted(read_records(str(tmp_path)), key=repr) == sorted([*digests, *problems], key=repr)
+    assert sorted(read_records(str(tmp_path)), key=repr) == sorted([*digests, *refused], key=repr)
 
 
 def test_hashing_gives_the_digests_of_the_files(config):

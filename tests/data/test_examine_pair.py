@@ -12,8 +12,7 @@ from PIL import Image
 
 from data.config import DataConfig
 from data.decode_mask import build_mask_codec
-from data.errors import Problem
-from data.examine_pair import PairFacts, examine_pair
+from data.examine_pair import BadPair, PairFacts, examine_pair
 from data.pairs import Pair
 
 Make = Callable[..., DataConfig]
@@ -24,24 +23,24 @@ IMAGE = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
 
 
 @pytest.fixture
-def examine(tmp_path: Path, make_config: Make) -> Callable[..., PairFacts | list[Problem]]:
+def examine(tmp_path: Path, make_config: Make) -> Callable[..., PairFacts | BadPair]:
     """Examines tmp_path's image and mask, with two classes unless told otherwise."""
 
-    def run(image: Path, mask: Path, num_classes: int = 2, **keys: Any) -> PairFacts | list[Problem]:
+    def run(image: Path, mask: Path, num_classes: int = 2, **keys: Any) -> PairFacts | BadPair:
         codec = build_mask_codec(make_config(num_classes=num_classes))
         return examine_pair(Pair("a", "train", str(image), str(mask)), codec, **keys)
 
     return run
 
 
-def facts_of(result: PairFacts | list[Problem]) -> PairFacts:
+def facts_of(result: PairFacts | BadPair) -> PairFacts:
     assert isinstance(result, PairFacts), result
     return result
 
 
-def codes_of(result: PairFacts | list[Problem]) -> list[str]:
-    assert isinstance(result, list)
-    return [problem.code for problem in result]
+def codes_of(result: PairFacts | BadPair) -> list[str]:
+    assert isinstance(result, BadPair)
+    return [problem.code for problem in result.problems]
 
 
 def test_facts_of_a_sound_pair(tmp_path: Path, save: Save, examine: Any) -> None:
@@ -112,7 +111,7 @@ def test_exif_orientation_gives_the_displayed_size(
     facts = facts_of(examine(image, fitting))
     assert (facts.height_px, facts.width_px) == ((3, 2) if turned else (2, 3))
     other = save(tmp_path / "other.png", MASK if turned else MASK.T)
-    (problem,) = examine(image, other)
+    (problem,) = examine(image, other).problems
     assert problem.code == "size_mismatch"
     assert ("EXIF orientation" in problem.what) == turned
 
@@ -138,7 +137,7 @@ def test_png_orientation_is_not_obeyed(tmp_path: Path, save: Save, examine: Any)
 
 def test_a_mask_of_another_size(tmp_path: Path, save: Save, examine: Any) -> None:
     image, mask = save(tmp_path / "a.png", IMAGE), save(tmp_path / "m.png", np.zeros((4, 6), np.uint8))
-    (problem,) = examine(image, mask)
+    (problem,) = examine(image, mask).problems
     assert problem.where == str(mask) and problem.code == "size_mismatch"
     assert problem.what == f"is 6x4 and its image {image} is 3x2"
 
@@ -146,7 +145,7 @@ def test_a_mask_of_another_size(tmp_path: Path, save: Save, examine: Any) -> Non
 def test_unknown_values_are_named_by_frequency(tmp_path: Path, save: Save, examine: Any) -> None:
     values = np.array([[9, 8, 8], [7, 6, 5], [4, 3, 0]], np.uint8)
     image, mask = save(tmp_path / "a.png", np.zeros((3, 3), np.uint8)), save(tmp_path / "m.png", values)
-    (problem,) = examine(image, mask)
+    (problem,) = examine(image, mask).problems
     assert problem.code == "unknown_class_id" and "8 (2 pixels), 3 (1 pixels)" in problem.what
     assert problem.what.endswith("6 (1 pixels) and 2 more")
     facts = facts_of(examine(image, mask, allow_unknown=True))
@@ -173,10 +172,10 @@ def test_all_problems_of_both_files(tmp_path: Path, save: Save, examine: Any) ->
 def test_cmyk_and_other_formats_are_refused(tmp_path: Path, save: Save, examine: Any) -> None:
     mask = save(tmp_path / "m.png", MASK)
     cmyk = save(tmp_path / "a.jpg", IMAGE, "CMYK")
-    (problem,) = examine(cmyk, mask)
+    (problem,) = examine(cmyk, mask).problems
     assert problem.code == "unsupported_format" and problem.remedy == "Convert it to RGB"
     gif = save(tmp_path / "b.png", IMAGE, format="GIF")
-    (problem,) = examine(gif, mask)
+    (problem,) = examine(gif, mask).problems
     assert (problem.code, problem.remedy) == ("unsupported_format", "Convert it to PNG or JPEG")
 
 

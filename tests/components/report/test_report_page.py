@@ -15,7 +15,7 @@ import pytest
 
 from components.report import render_report as module
 from components.report.describe_scores import ABSENT
-from components.report.facts import RunFacts, RunOutcome, Verdict
+from components.report.facts import LeftOutExamples, LeftOutFile, RunFacts, RunOutcome, Verdict
 from components.report.lineage import Lineage, LineageStep
 from components.report.render_report import render_report
 from data.classes import ClassTable, SegmentationClass
@@ -50,11 +50,24 @@ def facts(request: pytest.FixtureRequest, make_facts: Make) -> RunFacts:
             name=HOSTILE,
             run_id=HOSTILE,
             lineage=Lineage((step,), {HOSTILE: HOSTILE}),
+            left_out=LeftOutExamples(1, 9, 0.5, (LeftOutFile(HOSTILE, HOSTILE, HOSTILE),)),
             outcome=outcome,
         )
     if request.param == "not blessed":
         return make_facts(verdict=Verdict(False, True, False), images=None, history=())
     return make_facts()
+
+
+def test_files_that_are_left_out_are_listed_with_their_reasons(make_facts: Make, parse_page: Parse) -> None:
+    files = tuple(LeftOutFile(f"/data/{index}.png", "is no image", "Mend it") for index in range(203))
+    page = parse_page(render_report(make_facts(left_out=LeftOutExamples(203, 797, 0.25, files))))
+    section = page.one("section", id="data")
+    assert "203 of 1,000 examples left out (20.30%, at most 25.00%)." in section.text
+    assert "/data/199.png is no image Mend it" in section.text and "/data/200.png" not in section.text
+    assert "And 3 more:" in section.text and "quarantine.json" in section.text
+    none = parse_page(render_report(make_facts(left_out=LeftOutExamples(0, 9, 0.01, ()))))
+    assert "0 of 9 examples left out" in none.one("section", id="data").text
+    assert "left out" not in parse_page(render_report(make_facts())).one("section", id="data").text.lower()
 
 
 def test_headings_go_down_one_level_at_a_time(facts: RunFacts, parse_page: Parse) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from data.errors import Problem
+from data.quarantine import LeftOut, Quarantine
 from pipeline import tracking
 from pipeline.history.explain_run import explain_run
 from pipeline.workspace import Workspace
@@ -108,6 +110,22 @@ def test_the_report_of_a_gate_that_stopped_the_run_is_found(history, writing, ex
     gate = explain("run-1").data_gate
     assert not gate.passed
     assert [(f.feature, f.image_ids) for f in gate.findings] == [("mask/void_share", ("train/scene_000",))]
+
+
+def test_what_was_left_out_of_the_data_is_told(history, writing, explain):
+    history.add_run(writing.PlannedRun("run-1"))
+    assert explain("run-1").quarantine is None
+    (examples,) = [one for one in history.store.get_artifacts_by_type("Examples") if "ExampleGen" in one.uri]
+    examples.custom_properties["quarantined"].int_value = 1
+    history.store.put_artifacts([examples])
+    problem = Problem("/data/a.png", "the file is empty", "Restore it", "empty_file")
+    quarantine = Quarantine((LeftOut(problem, "a", "train"),), 1, 99, 0.01)
+    (Path(examples.uri) / "quarantine.json").write_text(json.dumps(quarantine.to_json()))
+    document = explain("run-1")
+    assert document.quarantine.model_dump(mode="json") == quarantine.to_json()
+    (Path(examples.uri) / "quarantine.json").write_text('{"bad": 1}')
+    document = explain("run-1")
+    assert document.quarantine is None and "quarantine.json is damaged" in document.notes[0]
 
 
 def test_files_may_be_elsewhere_than_the_store_says(history, writing, find, tmp_path):
