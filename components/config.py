@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from data.config import FrozenModel
 
 SplitName = Literal["train", "val", "test"]
+ExtraFormat = Literal["tflite", "onnx"]
+WeightsType = Literal["float32", "float16"]
 
 
 class DataGateConfig(FrozenModel):
@@ -72,6 +74,24 @@ class PushConfig(FrozenModel):
     root: str | None = None
     """The folder, or the s3:// or gs:// address, below which each pipeline has its versions: ROOT/NAME/1,
     ROOT/NAME/2, ... A relative one starts at the YAML file's folder; None is the workspace's serving."""
+    extra_formats: tuple[ExtraFormat, ...] = ()
+    """What the network is pushed as besides the SavedModel: tflite (model.tflite), onnx (model.onnx). Each is
+    held against the SavedModel on images of the gate's split, and refused if it says something else."""
+    tflite_weights: WeightsType = "float32"
+    """float16 halves model.tflite."""
+
+    @model_validator(mode="after")
+    def _formats_fit(self) -> PushConfig:
+        if len(set(self.extra_formats)) < len(self.extra_formats):
+            raise ValueError(f"extra_formats {list(self.extra_formats)} names a format twice")
+        if self.tflite_weights != "float32" and "tflite" not in self.extra_formats:
+            raise ValueError("tflite_weights is for the format tflite, which extra_formats does not name")
+        return self
+
+    def wanted_formats(self) -> dict[ExtraFormat, WeightsType]:
+        """Returns the type of the weights of each extra format."""
+        weights: dict[ExtraFormat, WeightsType] = {"tflite": self.tflite_weights, "onnx": "float32"}
+        return {name: weights[name] for name in self.extra_formats}
 
 
 class StorageConfig(FrozenModel):

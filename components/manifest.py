@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components import version_store
+from components.config import WeightsType
 from components.version_store import list_versions, version_path
 from data.classes import ClassTable, SegmentationClass
 from data.config import MAX_CLASSES, Colour, FrozenModel
@@ -52,6 +53,43 @@ class ManifestMetrics(FrozenModel):
     iou: dict[str, Share | None]
 
 
+class ManifestTensor(FrozenModel):
+    """The input or the output of a network."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    axes: tuple[str, ...]
+    meaning: str
+
+
+class ManifestAgreement(FrozenModel):
+    """How far a format's network agreed with the SavedModel's before the push."""
+
+    images: int = Field(ge=1)
+    pixels: int = Field(ge=1)
+    class_agreement: Share
+    """The share of pixels that both gave the same class."""
+    largest_logit: float
+    largest_difference: float
+    """Between two logits."""
+    tolerance: float
+    """So much of the largest logit (of 1 where all are smaller) the difference may be."""
+
+
+class ManifestFormat(FrozenModel):
+    """The network in one format, without pre- and postprocessing, flips, scales or windows."""
+
+    file: str
+    weights: WeightsType
+    input: ManifestTensor
+    output: ManifestTensor
+    padding: tuple[float, float, float]
+    """RGB. An image of another shape than the input's is resized until it fits, put into the top left corner,
+    and the rest gets this colour."""
+    agreement: ManifestAgreement
+
+
 class Manifest(FrozenModel):
     """Everything that manifest.json holds."""
 
@@ -74,6 +112,8 @@ class Manifest(FrozenModel):
     model_fingerprint: Sha256
     files: FileHashes
     """SHA-256 of every other file of the version, by its path below the version's folder."""
+    formats: dict[str, ManifestFormat] = Field(default_factory=dict)
+    """The network in other formats, by their names."""
     stack: dict[str, str]
     """Versions of Python and of the packages that trained and evaluated the model."""
 
@@ -183,8 +223,11 @@ __all__ = [
     "MANIFEST_FILE",
     "STATISTICS_FILE",
     "Manifest",
+    "ManifestAgreement",
     "ManifestClass",
+    "ManifestFormat",
     "ManifestMetrics",
+    "ManifestTensor",
     "fingerprint_model",
     "hash_files",
     "list_versions",

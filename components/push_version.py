@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from components.make_formats import FormatMaker
 from components.manifest import (
     MANIFEST_FILE,
     STATISTICS_FILE,
     Manifest,
     ManifestClass,
+    ManifestFormat,
     ManifestMetrics,
     fingerprint_model,
     newest_version,
@@ -41,6 +44,8 @@ _STACK = (
     "ml-metadata",
     "numpy",
     "protobuf",
+    "tf2onnx",
+    "onnxruntime",
 )
 _MAX_ATTEMPTS = 1000
 
@@ -68,7 +73,11 @@ class ModelFacts:
 
 
 def push_version(
-    serving_root: str, model_dir: str, facts: ModelFacts, statistics_file: str | None = None
+    serving_root: str,
+    model_dir: str,
+    facts: ModelFacts,
+    statistics_file: str | None = None,
+    formats: FormatMaker | None = None,
 ) -> PushedVersion:
     """Copies a model into the serving root as its next version.
 
@@ -81,49 +90,67 @@ def push_version(
         model_dir: the SavedModel's folder, on this machine.
         facts: for the manifest.
         statistics_file: FeatureStats.pb of the train split, kept beside the model.
+        formats: makes the network's files in other formats.
 
     Raises:
-        RefusedError: the disk has less room than the model takes; nothing was written.
+        RefusedError: a format cannot be made, or its network says something else; or the disk has less room
+            than the model takes; nothing was written.
         OSError: the disk is full after all, the store cannot be reached, or the like; no version is left
             behind.
     """
     fingerprint, inference = fingerprint_model(model_dir), read_inference(model_dir)
     store = open_versions(serving_root)
     store.remove_stale()
-    if served := _served_already(serving_root, fingerprint):  # Before copying.
+    wanted = {str(name): str(weights) for name, weights in formats.wanted.items()} if formats else {}
+    if served := _served_already(serving_root, fingerprint, wanted):  # Before converting and copying.
         if served.version not in dict(store.read_push_log()):  # Whoever placed it died before this.
             store.log_push(served.version, fingerprint)
         return served
-    refuse_small_disk(serving_root, _count_bytes(model_dir), "the model's files")
-    with store.stage() as staged:
-        staged.copy_tree(model_dir)
-        if statistics_file:
-            staged.copy_file(statistics_file, STATISTICS_FILE)
-        files = staged.hash_files()
-        if fingerprint_files(files) != fingerprint:
-            raise OSError(f"{model_dir} changed while it was copied, or the copy is damaged; not pushed")
-        return _place(
-            serving_root,
-            store,
-            staged,
-            lambda version: _write_manifest(version, fingerprint, inference, files, facts),
-        )
+    with TemporaryDirectory(prefix="formats_") as folder:
+        made = formats.make(model_dir, Path(folder)) if formats else {}
+        refuse_small_disk(serving_root, _count_bytes(model_dir) + _count_bytes(folder), "the model's files")
+        with store.stage() as staged:
+            staged.copy_tree(model_dir)
+            for entry in made.values():
+                staged.copy_file(str(Path(folder, entry.file)), entry.file)
+            if statistics_file:
+                staged.copy_file(statistics_file, STATISTICS_FILE)
+            files = staged.hash_files()
+            if fingerprint_files(files) != fingerprint:
+                raise OSError(f"{model_dir} changed while it was copied, or the copy is damaged; not pushed")
+            return _place(
+                serving_root,
+                store,
+                staged,
+                lambda version: _write_manifest(version, fingerprint, inference, files, facts, made),
+            )
 
 
 def _count_bytes(folder: str) -> int:
     return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
-def _served_already(serving_root: str, fingerprint: str) -> PushedVersion | None:
+def _served_already(serving_root: str, fingerprint: str, wanted: Mapping[str, str]) -> PushedVersion | None:
+    """Returns the newest version if it is this very model, in all the formats that are wanted."""
     version = newest_version(serving_root)
     if version is None:
         return None
     path = version_path(serving_root, version)
     try:
-        is_same = read_manifest(path).model_fingerprint == fingerprint and not verify_files(path)
+        manifest = read_manifest(path)
+        is_same = (
+            manifest.model_fingerprint == fingerprint
+            and wanted.items() <= _weights(manifest).items()
+            and not verify_files(path)
+        )
     except RefusedError:  # A damaged version must not stand in the way of a good one.
         return None
     return PushedVersion(version, path, is_new=False) if is_same else None
+
+
+def _weights(manifest: Manifest) -> dict[str, str]:
+    """Returns the type of the weights of each format."""
+    return {name: entry.weights for name, entry in manifest.formats.items()}
 
 
 def _place(
@@ -137,7 +164,7 @@ def _place(
         version = max([*store.list_used(), *refused], default=0) + 1
         manifest = write_manifest(version)
         # After choosing the number: whoever pushes this model meanwhile either shows here or takes it.
-        if served := _served_already(serving_root, manifest.model_fingerprint):
+        if served := _served_already(serving_root, manifest.model_fingerprint, _weights(manifest)):
             return served
         staged.write_file(MANIFEST_FILE, manifest.to_bytes())
         if staged.place(version):
@@ -153,6 +180,7 @@ def _write_manifest(
     inference: InferenceConfig,
     files: Mapping[str, str],
     facts: ModelFacts,
+    formats: Mapping[str, ManifestFormat],
 ) -> Manifest:
     verdict = facts.verdict
     return Manifest(
@@ -170,6 +198,7 @@ def _write_manifest(
         code_fingerprint=facts.code_fingerprint,
         model_fingerprint=model_fingerprint,
         files=dict(files),
+        formats=dict(formats),
         stack=_stack_versions(),
     )
 

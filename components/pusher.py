@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from tfx.types import standard_component_specs as keys
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.utils import path_utils, proto_utils
 
+from components.config import ExtraFormat, WeightsType
 from components.content_driver import ContentDriver
 from components.evaluator import VERDICT_FILE
+from components.make_formats import FormatMaker
 from components.manifest import MANIFEST_FILE, read_manifest
 from components.push_version import ModelFacts, PushedVersion, find_vanished, push_version
+from components.smoke_test_cases import read_examples
 from components.write_json import write_json
 from data.classes import ClassTable
 from data.errors import RefusedError
@@ -60,23 +64,26 @@ class Executor(tfx_pusher.Executor):
         """Pushes the model.
 
         Args:
-            input_dict: model, model_blessing, infra_blessing, and optionally statistics.
+            input_dict: model, model_blessing, infra_blessing, and optionally statistics, and examples where
+                extra formats are wanted.
             output_dict: pushed_model, which gets TFX's properties ``pushed``, ``pushed_destination``
                 and ``pushed_version``, and a copy of the manifest.
             exec_properties: push_destination and custom_config, see the component.
 
         Raises:
-            RefusedError: the object store of the serving root does not take the model.
+            RefusedError: the object store of the serving root does not take the model, or an extra format
+                cannot be made of it.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         pushed_model = artifact_utils.get_single_instance(output_dict[keys.PUSHED_MODEL_KEY])
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed_model)
             return
-        facts = self._collect_facts(input_dict, json.loads(exec_properties[keys.CUSTOM_CONFIG_KEY]))
+        config = json.loads(exec_properties[keys.CUSTOM_CONFIG_KEY])
+        facts, formats = self._collect_facts(input_dict, config), _plan_formats(input_dict, config)
         model_dir, statistics = self.GetModelPath(input_dict), _find_statistics(input_dict)
         try:
-            pushed = push_version(_serving_root(exec_properties), model_dir, facts, statistics)
+            pushed = push_version(_serving_root(exec_properties), model_dir, facts, statistics, formats)
         except StoreError as error:
             raise RefusedError([error.problem]) from error
         logging.info("Version %d %s", pushed.version, "pushed" if pushed.is_new else "is this model already")
@@ -109,8 +116,19 @@ def _find_statistics(input_dict: Mapping[str, list[types.Artifact]]) -> str | No
     return None
 
 
+def _plan_formats(
+    input_dict: Mapping[str, list[types.Artifact]], config: Mapping[str, Any]
+) -> FormatMaker | None:
+    """Returns what makes the extra formats, if any are wanted."""
+    if "formats" not in config:
+        return None
+    examples = artifact_utils.get_single_instance(input_dict[keys.EXAMPLES_KEY])
+    split_uri = artifact_utils.get_split_uri([examples], config["formats"]["split"])
+    return FormatMaker(config["formats"]["wanted"], read_examples(split_uri, config["formats"]["images"]))
+
+
 class PusherSpec(tfx_pusher_component.standard_component_specs.PusherSpec):
-    """TFX's, with the statistics and what the driver finds."""
+    """TFX's, with the statistics, examples to try other formats on, and what the driver finds."""
 
     PARAMETERS = {  # noqa: RUF012
         **tfx_pusher_component.standard_component_specs.PusherSpec.PARAMETERS,
@@ -119,7 +137,25 @@ class PusherSpec(tfx_pusher_component.standard_component_specs.PusherSpec):
     INPUTS = {  # noqa: RUF012
         **tfx_pusher_component.standard_component_specs.PusherSpec.INPUTS,
         keys.STATISTICS_KEY: ChannelParameter(type=standard_artifacts.ExampleStatistics, optional=True),
+        keys.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples, optional=True),
     }
+
+
+@dataclass(frozen=True)
+class ExtraFormats:
+    """What the network is pushed as besides the SavedModel.
+
+    Attributes:
+        wanted: the type of the weights of each format.
+        examples: raw examples, to try them on.
+        split: of them.
+        images: so many.
+    """
+
+    wanted: Mapping[ExtraFormat, WeightsType]
+    examples: types.BaseChannel
+    split: str
+    images: int
 
 
 class Pusher(base_component.BaseComponent):
@@ -142,6 +178,7 @@ class Pusher(base_component.BaseComponent):
         class_table: ClassTable,
         code_fingerprint: str,
         statistics: types.BaseChannel | None = None,
+        formats: ExtraFormats | None = None,
     ) -> None:
         """Makes the component.
 
@@ -154,14 +191,22 @@ class Pusher(base_component.BaseComponent):
             class_table: for the manifest.
             code_fingerprint: of our source, for the manifest.
             statistics: of the training data, for the drift check of later data.
+            formats: what the network is pushed as besides the SavedModel.
         """
-        config = {"name": name, "class_table": class_table.to_json(), "code_fingerprint": code_fingerprint}
+        config: dict[str, Any] = {
+            "name": name,
+            "class_table": class_table.to_json(),
+            "code_fingerprint": code_fingerprint,
+        }
+        if formats:
+            config["formats"] = {"wanted": formats.wanted, "split": formats.split, "images": formats.images}
         super().__init__(
             spec=PusherSpec(
                 model=model,
                 model_blessing=model_blessing,
                 infra_blessing=infra_blessing,
                 statistics=statistics,
+                examples=formats.examples if formats else None,
                 push_destination=pusher_pb2.PushDestination(
                     filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving_root)
                 ),

@@ -24,7 +24,9 @@ from data.open_files import is_safe_below
 MANIFEST_FILE = "manifest.json"
 STATISTICS_FILE = "statistics/FeatureStats.pb"
 """Statistics of the train split that the model was trained on, as StatisticsGen writes them."""
-NOT_THE_MODEL = frozenset({MANIFEST_FILE, STATISTICS_FILE, "fingerprint.pb"})
+FORMAT_FILES = {"tflite": "model.tflite", "onnx": "model.onnx"}
+"""The network in other formats than SavedModel; servers pass them over."""
+NOT_THE_MODEL = frozenset({MANIFEST_FILE, STATISTICS_FILE, *FORMAT_FILES.values(), "fingerprint.pb"})
 """fingerprint.pb is left out because TensorFlow draws a new random id for it at every export."""
 
 _READ_BY_LOADERS = ("saved_model.", "variables/", "assets/", "assets.extra/inference.json")

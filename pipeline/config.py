@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
+from components.check_formats import find_unfit_formats
 from components.config import (
     BeamConfig,
     DataGateConfig,
@@ -97,7 +98,8 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> PipelineConfig:
     push_root = config.push.root
     if push_root and "://" not in push_root:
         absolute = os.path.realpath(folder / push_root)
-        config = config.model_copy(update={"push": PushConfig(root=absolute)})
+        push = config.push.model_copy(update={"root": absolute})
+        config = config.model_copy(update={"push": push})
     weights = config.trainer.model.weights_path
     if weights and "://" not in weights:
         model = config.trainer.model.model_copy(update={"weights": os.path.realpath(folder / weights)})
@@ -218,6 +220,7 @@ def _index(node: list[Any], part: str, override: str) -> int:
 def _check_across_sections(config: PipelineConfig) -> list[Problem]:
     """Finds values that are possible alone but not together."""
     problems = validate_gates(config.evaluation, [entry.name for entry in config.data.classes])
+    problems += find_unfit_formats(config.push.extra_formats, config.trainer.model.head)
     if config.tuner is not None:
         problems += find_problems(config.tuner, config.trainer, config.augment)
     if config.metadata.store is not None:

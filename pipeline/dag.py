@@ -16,12 +16,13 @@ from tfx.components import ExampleValidator, StatisticsGen, Trainer, Transform
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
+from tfx.types import BaseChannel
 
 from components.baseline_model import BaselineModel
 from components.data_gate import DataGate
 from components.dataset_snapshot import DatasetSnapshot
 from components.evaluator import Evaluator
-from components.pusher import Pusher
+from components.pusher import ExtraFormats, Pusher
 from components.run_report import RunReport
 from components.segmentation_example_gen import SegmentationExampleGen
 from components.serving_smoke_test import ServingSmokeTest
@@ -261,6 +262,7 @@ class _ModelNodes:
             class_table=class_table,
             code_fingerprint=training_code,
             statistics=data.statistics_gen.outputs["statistics"],
+            formats=_plan_formats(config, examples),
         )
         self.run_report = RunReport(
             pipeline_config=config_json(config),
@@ -277,6 +279,14 @@ class _ModelNodes:
             tuner_results=trials,
             code_fingerprint=fingerprint(["components.report", "components.run_report"]),
         )
+
+
+def _plan_formats(config: PipelineConfig, examples: BaseChannel) -> ExtraFormats | None:
+    """Returns what is pushed besides the SavedModel; it is tried on the images of the smoke test."""
+    wanted = config.push.wanted_formats()
+    if not wanted:
+        return None
+    return ExtraFormats(wanted, examples, config.evaluation.gate_split, config.smoke_test.images)
 
 
 def _make_tuner(

@@ -1,9 +1,10 @@
-"""Object stores of a configuration: what is refused, and what this process is told of them."""
+"""Where and as what models are pushed: what is refused, and what this process is told of object stores."""
 
 from __future__ import annotations
 
 import os
 
+from components.check_formats import find_missing_packages
 from data.errors import Problem, RefusedError
 from data.object_store import S3_ENDPOINT_VARIABLES, is_in_object_store
 from data.open_files import is_remote
@@ -16,7 +17,8 @@ def prepare_storage(config: PipelineConfig) -> None:
     """Tells the clients of this process, and of those that it starts, where the S3 API is.
 
     Raises:
-        RefusedError: if models cannot be pushed to ``push.root``, or credentials are among Beam's arguments.
+        RefusedError: if models cannot be pushed to ``push.root`` or as ``push.extra_formats``, or credentials
+            are among Beam's arguments.
     """
     problems = [
         Problem(
@@ -32,6 +34,7 @@ def prepare_storage(config: PipelineConfig) -> None:
     if root and is_remote(root) and not is_in_object_store(root):
         remedy = "Take s3:// (MinIO's too, by storage.s3_endpoint_url), gs:// or a local folder"
         problems.append(Problem("push.root", f"is {root}, which models cannot be pushed to", remedy))
+    problems += find_missing_packages(config.push.extra_formats)
     if problems:
         raise RefusedError(problems)
     endpoint = config.storage.s3_endpoint_url

@@ -11,6 +11,7 @@ import pytest
 
 from components.manifest import list_versions, read_manifest
 from data.classes import ClassTable, SegmentationClass
+from data.errors import Problem, RefusedError
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +32,7 @@ def model_in(folder: Path, weights: bytes = b"weights") -> Any:
 def push(tmp_path: Path) -> Callable[..., Any]:
     """Pushes a model with the given blessings; returns the pushed_model artifact."""
 
-    def run(model_blessed: int = 1, infra_blessed: int = 1) -> Any:
+    def run(model_blessed: int = 1, infra_blessed: int = 1, **config: Any) -> Any:
         from google.protobuf import json_format
         from tfx.proto import pusher_pb2
         from tfx.types import standard_artifacts
@@ -52,6 +53,8 @@ def push(tmp_path: Path) -> Callable[..., Any]:
         for split in ("train", "test"):
             (tmp_path / f"statistics/Split-{split}").mkdir(parents=True)
             (tmp_path / f"statistics/Split-{split}/FeatureStats.pb").write_bytes(split.encode())
+        examples = standard_artifacts.Examples()
+        examples.uri, examples.split_names = str(tmp_path / "examples"), '["val", "test"]'
         pushed = standard_artifacts.PushedModel()
         pushed.uri = str(tmp_path / "pushed")
         destination = pusher_pb2.PushDestination(
@@ -63,12 +66,13 @@ def push(tmp_path: Path) -> Callable[..., Any]:
                 "model_blessing": [model_blessing],
                 "infra_blessing": [infra_blessing],
                 "statistics": [statistics],
+                "examples": [examples],
             },
             {"pushed_model": [pushed]},
             {
                 "push_destination": json_format.MessageToJson(destination),
                 "custom_config": json.dumps(
-                    {"name": "scenes", "class_table": TABLE.to_json(), "code_fingerprint": "code-1"}
+                    {"name": "scenes", "class_table": TABLE.to_json(), "code_fingerprint": "code-1"} | config
                 ),
             },
         )
@@ -97,6 +101,31 @@ def test_a_refused_model_leaves_the_serving_root_alone(
     pushed = push(*blessings)
 
     assert pushed.get_int_custom_property("pushed") == 0
+    assert not (tmp_path / "serving").exists()
+
+
+def test_extra_formats_are_tried_on_the_examples_before_anything_is_written(
+    push: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+
+    from components.make_formats import FormatMaker
+
+    (tmp_path / "examples/Split-test").mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(tmp_path / "examples/Split-test/data-0")) as writer:
+        for number in range(5):
+            writer.write(f"example {number}".encode())
+    asked = []
+
+    def refuse(maker: FormatMaker, model_dir: str, folder: Path) -> None:
+        asked.append((maker, model_dir))
+        raise RefusedError([Problem("push.extra_formats", "cannot be made", "Take it out")])
+
+    monkeypatch.setattr(FormatMaker, "make", refuse)
+    with pytest.raises(RefusedError, match="cannot be made"):
+        push(formats={"wanted": {"tflite": "float16"}, "split": "test", "images": 3})
+    maker = FormatMaker({"tflite": "float16"}, [b"example 0", b"example 1", b"example 2"])
+    assert asked == [(maker, str(tmp_path / "model/Format-Serving"))]
     assert not (tmp_path / "serving").exists()
 
 

@@ -65,3 +65,33 @@ def test_a_workspace_pushes_where_it_is_told() -> None:
     place = Path("w")
     assert Workspace(place).serving("boxes") == place / "serving/boxes"
     assert Workspace(place, push_root="s3://b/models/").serving("boxes") == "s3://b/models/boxes"
+
+
+def test_a_format_whose_packages_are_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.check_formats.find_spec", lambda _: None)
+    prepare_storage(load("push.extra_formats=[tflite]"))
+    with pytest.raises(RefusedError, match=r"push\.extra_formats: names onnx, .* lacks tf2onnx"):
+        prepare_storage(load("push.extra_formats=[tflite, onnx]"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["push.extra_formats=[onnx, onnx]"], "names a format twice"),
+        (["push.tflite_weights=float16"], "does not name"),
+        (["push.extra_formats=[torch]"], r"push\.extra_formats"),
+        (
+            ["push.extra_formats=[tflite]", "trainer.model={head: segnet, backbone: small_pooled}"],
+            "head segnet puts back.*fcn8s",
+        ),
+    ],
+)
+def test_formats_that_do_not_fit_are_refused(overrides: list[str], says: str) -> None:
+    with pytest.raises(RefusedError, match=says):
+        load(*overrides)
+
+
+def test_formats_stay_where_the_root_is_relative() -> None:
+    push = load("push.root=models", "push.extra_formats=[tflite, onnx]", "push.tflite_weights=float16").push
+    assert push.root == str(Path.cwd() / "models")
+    assert push.wanted_formats() == {"tflite": "float16", "onnx": "float32"}
