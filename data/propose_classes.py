@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from data.config import MAX_CLASSES, ClassConfig, LayoutName, MaskEncoding
-from data.decode_mask import Colour
+from data.count_colours import Colour
 from data.errors import Problem, RefusedError
 from data.known_classes import (
     CAMVID_VOID,
