@@ -80,6 +80,7 @@ def find_sources(
         smoke_test=folders.get("infra_blessing"),
         model=path_utils.serving_model_path(model) if model else None,
         model_run=folders.get("model_run"),
+        tuner_results=folders.get("tuner_results"),
         statistics=_split_folders(first.get("statistics")),
         anomalies=_split_folders(first.get("anomalies")),
         gate_report=folders.get("data_gate_report"),

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from components.report.describe_data import describe_determinism
 from data.errors import Problem, RefusedError
 from data.quarantine import describe_quarantine
 from pipeline import console, tracking
@@ -213,7 +214,10 @@ def _draw_checks(document: ShowDocument) -> Iterator[str]:
         mark = "[green]passed[/]" if smoke.passed else "[red]failed[/]"
         yield f"smoke test {mark}{escape(': ' + '; '.join(smoke.reasons)) if smoke.reasons else ''}"
     if document.training:
-        yield escape("training: " + ", ".join(f"{k} {format_value(v)}" for k, v in document.training.items()))
+        facts = {key: value for key, value in document.training.items() if key != "deterministic"}
+        yield escape("training: " + ", ".join(f"{key} {format_value(one)}" for key, one in facts.items()))
+        if determinism := describe_determinism(document.training.get("deterministic")):
+            yield escape(f"same bits again: {determinism}")
 
 
 def _draw_component(component: ComponentDocument, full: bool) -> Tree:

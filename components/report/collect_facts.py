@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from components.config import EvaluationConfig
-from components.report import read_data, read_scores, read_training
+from components.report import read_data, read_scores, read_training, read_tuning
 from components.report.facts import Finding, ImageResults, RunFacts, RunOutcome, Score, Verdict
 from components.report.keep_images import IMAGES_FILE, read_images
 from components.report.lineage import Lineage, MadeArtifact, trace_lineage
@@ -32,6 +32,7 @@ class RunSources:
         smoke_test: folder with smoke_test.json.
         model: folder of the SavedModel.
         model_run: folder with history.jsonl and training.json.
+        tuner_results: folder with trials.json.
         statistics: StatisticsGen's folders, by split.
         anomalies: ExampleValidator's folders, by split.
         gate_report: folder with the data gate's report.json.
@@ -56,6 +57,7 @@ class RunSources:
     smoke_test: str | None = None
     model: str | None = None
     model_run: str | None = None
+    tuner_results: str | None = None
     statistics: Mapping[str, str] = field(default_factory=dict)
     anomalies: Mapping[str, str] = field(default_factory=dict)
     gate_report: str | None = None
@@ -117,6 +119,7 @@ def collect_facts(sources: RunSources, max_ranked: int | None = None, score_imag
         ),
         history=history,
         training=files.training,
+        tuning=files.attempt("the trials", lambda: read_tuning.read_tuning(files.trials), None),
         data=data,
         findings=files.read_findings(),
         left_out=files.attempt(
@@ -153,6 +156,7 @@ class _Files:
         self.manifest = self._read(sources.pushed_model, read_scores.MANIFEST_FILE)
         self.gate_report = sources.gate or self._read(sources.gate_report, "report.json")
         self.training = self._read(sources.model_run, read_training.SUMMARY_FILE)
+        self.trials = self._read(sources.tuner_results, read_tuning.TRIALS_FILE)
 
     def attempt(self, what: str, read: Callable[[], T], otherwise: T) -> T:
         """Returns what ``read`` returns, or else notes that it could not."""

@@ -75,7 +75,7 @@ def describe_model(facts: RunFacts) -> tuple[tuple[str, str], ...]:
         ("Devices", _describe_devices(training.get("devices"))),
         ("Training", _describe_length(training)),
         ("Best epoch", format_count(defined(training.get("best_epoch")))),
-        ("Same bits again", _describe_determinism(training.get("deterministic"))),
+        ("Same bits again", describe_determinism(training.get("deterministic"))),
         ("Training speed", f"{format_number(speed)} images/s" if speed else ""),
         ("Network's speed", f"{format_number(served)} images/s, one at a time on a CPU" if served else ""),
         ("Peak memory of the process", f"{memory / 1e9:.1f}{NARROW_SPACE}GB" if memory else ""),
@@ -130,7 +130,7 @@ def _describe_length(training: Mapping[str, Any]) -> str:
     return text
 
 
-def _describe_determinism(facts: Any) -> str:
+def describe_determinism(facts: Any) -> str:
     """Returns whether training again would give the same bits, and why."""
     if not isinstance(facts, Mapping):
         return ""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.report.lineage import Lineage
+from components.report.read_tuning import Tuning
 from data.classes import ClassTable
 
 Number = float | None
@@ -224,6 +225,8 @@ class RunFacts:
     history: tuple[Epoch, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     """training.json of the trainer."""
+    tuning: Tuning | None = None
+    """None for a run without a Tuner."""
     data: tuple[SplitContent, ...] = ()
     findings: tuple[Finding, ...] = ()
     left_out: LeftOutExamples | None = None

@@ -414,7 +414,12 @@ class HistoryStore:
         elif name == "DataGate":
             files["report.json"] = json.dumps(gate_report(True))
         elif (name, key) == ("Trainer", "model_run"):
-            files["training.json"] = json.dumps({"devices": ["CPU:0"], "epochs": 25, "best_epoch": 20})
+            files["training.json"] = json.dumps(
+                {
+                    "devices": ["CPU:0"], "epochs": 25, "best_epoch": 20,
+                    "deterministic": {"bit_equal": True, "reason": "one CPU device"},
+                }
+            )  # fmt: skip
         elif name == "ServingSmokeTest":
             files["smoke_test.json"] = json.dumps({"blessed": True, "reasons": []})
         elif name == "Pusher" and run.status == "pushed":

@@ -17,6 +17,7 @@ from components.report import render_report as module
 from components.report.describe_scores import ABSENT
 from components.report.facts import LeftOutExamples, LeftOutFile, RunFacts, RunOutcome, Verdict
 from components.report.lineage import Lineage, LineageStep
+from components.report.read_tuning import Trial, Tuning
 from components.report.render_report import render_report
 from data.classes import ClassTable, SegmentationClass
 
@@ -52,6 +53,13 @@ def facts(request: pytest.FixtureRequest, make_facts: Make) -> RunFacts:
             lineage=Lineage((step,), {HOSTILE: HOSTILE}),
             left_out=LeftOutExamples(1, 9, 0.5, (LeftOutFile(HOSTILE, HOSTILE, HOSTILE),)),
             outcome=outcome,
+            tuning=Tuning(
+                HOSTILE,
+                HOSTILE,
+                HOSTILE,
+                (HOSTILE,),
+                (Trial(HOSTILE, HOSTILE, None, 1, 1.0, (HOSTILE,), HOSTILE),),
+            ),
         )
     if request.param == "not blessed":
         return make_facts(verdict=Verdict(False, True, False), images=None, history=())

@@ -94,6 +94,7 @@ def test_show_explains_the_latest_run_by_default(four_runs, ask):
         "changed since run run-3: trainer.learning_rate",
         "mean IoU",
         "gate passed",
+        "same bits again: yes: one CPU device",
     ):
         assert part in out
     assert "DatasetSnapshot (cached, made by run run-2)" in out
