@@ -109,10 +109,14 @@ def _wait_for_stage(run: Run, stage: str) -> bool:
 
 def fill(ballast: Path, leave_bytes: int) -> None:
     """Writes a file until so much room is left."""
-    room = os.statvfs(ballast.parent)
-    size = room.f_bavail * room.f_frsize - leave_bytes
-    with contextlib.suppress(OSError), ballast.open("wb") as stream:
-        os.posix_fallocate(stream.fileno(), 0, max(size, 1))
+    # Block by block: a run that writes meanwhile would make one large request fail as a whole.
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as stream:
+        while True:
+            room = os.statvfs(ballast.parent)
+            left = room.f_bavail * room.f_frsize - leave_bytes
+            if leave_bytes and left <= 0:
+                return
+            stream.write(b"\0" * max(4096, min(left, 1 << 20)))
 
 
 if __name__ == "__main__":
