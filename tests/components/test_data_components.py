@@ -148,9 +148,12 @@ def test_the_cache_follows_the_content(write_pairs, tmp_path, workspace):
     ]
 
 
-def test_artifacts_say_what_they_hold(write_pairs, tmp_path, workspace):
+@pytest.mark.parametrize(
+    "beam_args", [(), pytest.param(MULTI_PROCESS, marks=pytest.mark.long("starts processes that import TFX"))]
+)
+def test_artifacts_say_what_they_hold(write_pairs, tmp_path, workspace, beam_args):
     config = write_pairs(tmp_path / "data", {"train": 3, "test": 2})
-    workspace.run(config, beam_args=MULTI_PROCESS)
+    workspace.run(config, beam_args=beam_args)
     examples = workspace.newest("Examples")
     assert json.loads(examples.properties["split_names"].string_value) == ["train", "test"]
     fingerprint = fingerprint_dataset(config)
@@ -224,10 +227,20 @@ def test_data_that_changes_between_snapshot_and_ingest_is_refused(write_pairs, t
     assert not list((workspace.root / "pipeline").rglob("data_tfrecord*"))
 
 
-def test_the_gate_passes_sound_data_and_always_runs(write_pairs, tmp_path, workspace):
-    config = write_pairs(tmp_path / "data", {"train": 32, "val": 31})
+@pytest.fixture(scope="module")
+def judged(write_pairs, tmp_path_factory) -> tuple[Workspace, DataConfig, dict[str, str]]:
+    """A workspace in which the gate judged a sound data set once; the data set; the nodes' states."""
+    folder = tmp_path_factory.mktemp("judged")
+    workspace = Workspace(folder / "workspace")
+    workspace.root.mkdir()
+    config = write_pairs(folder / "data", {"train": 32, "val": 31})
+    return workspace, config, workspace.run(config, DataGateConfig())
+
+
+def test_the_gate_passes_sound_data_and_always_runs(judged):
+    workspace, config, first = judged
     gate = DataGateConfig()
-    assert set(workspace.run(config, gate).values()) == {"COMPLETE"}
+    assert set(first.values()) == {"COMPLETE"}
     states = workspace.run(config, gate)
     assert {node for node, state in states.items() if state != "CACHED"} == {"DataGate"}
     artifact = workspace.newest("DataGateReport")
@@ -265,9 +278,8 @@ def test_the_gate_names_images_that_are_void(write_pairs, tmp_path, workspace):
     assert {node for node, state in states.items() if state != "CACHED"} == {"DataGate"}
 
 
-def test_the_gate_holds_data_against_what_is_served(write_pairs, tmp_path, workspace):
-    config = write_pairs(tmp_path / "data", {"train": 32, "val": 31})
-    workspace.run(config, DataGateConfig())
+def test_the_gate_holds_data_against_what_is_served(write_pairs, tmp_path, judged):
+    workspace, config, _ = judged
     statistics = Path(workspace.newest("ExampleStatistics").uri, "Split-train/FeatureStats.pb")
     for version in ("9", "10"):
         served = workspace.root / "serving" / version / "statistics/FeatureStats.pb"
