@@ -1,6 +1,6 @@
 """``make faults``: breaks the machine under runs and holds what the README promises. Takes hours.
 
-.venv/bin/python tests/faults/run.py [kill disk together store fuzz] [--times 50] [--seed 0] [--minutes 10]
+.venv/bin/python tests/faults/run.py [kill disk together store mistakes fuzz] [--times 50] [--seed 0] [--minutes 10]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ PROGRAMS = {
     "disk": "fill_disk.py",
     "together": "run_together.py",
     "store": "trouble_store.py",
+    "mistakes": "plant_mistakes.py",
     "fuzz": "fuzz.py",
 }
 
