@@ -15,8 +15,9 @@ class FnArgs(Protocol):
         serving_model_dir: where the SavedModel goes.
         model_run_dir: where records and TensorBoard's events go; new for every execution.
         custom_config: ``config`` (JSON with the sections ``data``, ``transform``, ``augment``, which may be
-            null, and ``trainer``), ``code_fingerprint`` and ``checkpoint_root``; for a Tuner ``tuner``, too:
-            that section as JSON.
+            null, and ``trainer``), ``code_fingerprint`` and ``checkpoint_root``; ``validate``, False where
+            there is no validation split and ``eval_files`` mean nothing; for a Tuner ``tuner``, too: that
+            section as JSON.
         hyperparameters: a Tuner's best, as KerasTuner writes them; None without a Tuner.
         working_dir: a Tuner may write to it; gone after the execution.
     """

@@ -76,10 +76,14 @@ def read_sections(fn_args: FnArgs) -> dict[str, Any]:
 def find_records(fn_args: FnArgs) -> Records:
     """Returns the files of Transform's examples.
 
+    TFX wants a split to evaluate on whatever there is: without a val split it names train again.
+
     Raises:
         RefusedError: there are none to train on.
     """
-    return Records(find_files(fn_args.train_files), _find_examples(fn_args.eval_files))
+    is_validated = fn_args.custom_config.get("validate", True)
+    val = _find_examples(fn_args.eval_files) if is_validated else []
+    return Records(find_files(fn_args.train_files), val)
 
 
 def build_job(

@@ -106,6 +106,12 @@ def test_split_without_examples_is_no_validation(arguments: Arguments, tmp_path:
     assert make_job(arguments).val_patterns == ()
 
 
+def test_without_a_validation_split_nothing_validates_on_train(arguments: Arguments) -> None:
+    arguments.eval_files = arguments.train_files
+    arguments.custom_config["validate"] = False
+    assert make_job(arguments).val_patterns == ()
+
+
 def test_no_training_examples_are_refused(arguments: Arguments, tmp_path: Path) -> None:
     arguments.train_files = [str(tmp_path / "nothing/*")]
     with pytest.raises(RefusedError, match="holds no transformed examples"):
