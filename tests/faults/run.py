@@ -1,6 +1,6 @@
 """``make faults``: breaks the machine under runs and holds what the README promises. Takes hours.
 
-.venv/bin/python tests/faults/run.py [kill disk together store mistakes fuzz] [--times 50] [--seed 0] [--minutes 10]
+.venv/bin/python tests/faults/run.py [kill disk together store mistakes fuzz] [--times 50] [--minutes 10]
 """
 
 from __future__ import annotations
