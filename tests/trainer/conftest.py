@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from data import features
 from data.config import ClassConfig, DataConfig, TransformConfig
 from trainer.config import ModelConfig, TrainerConfig
 from trainer.training_job import TrainingJob
+
+sys.path.insert(0, str(Path(__file__).parent))  # tiny_network is a module that scripts here import, too.
 
 CLASSES = ("ground", "box", "disc")
 COLOURS = np.array([[60, 60, 60], [220, 60, 40], [40, 90, 230]], np.float32)
@@ -99,3 +102,14 @@ def make_job(tmp_path: Path) -> Callable[..., TrainingJob]:
         )
 
     return make
+
+
+@pytest.fixture
+def tiny_network() -> Iterator[None]:
+    """Lets trainings build a network that compiles in no time, for tests of what is around the network."""
+    from tiny_network import build_tiny_model
+
+    # Not by the fixture monkeypatch: tests undo that before their end.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.learner.build_model", build_tiny_model)
+        yield

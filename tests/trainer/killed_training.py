@@ -21,27 +21,16 @@ from data.cpu_kernels import prefer_onednn
 
 prefer_onednn()
 
-import keras  # noqa: E402
 import numpy as np  # noqa: E402
+from tiny_network import build_tiny_model  # noqa: E402
 
 from data.config import AugmentConfig, ClassConfig, DataConfig, TransformConfig  # noqa: E402
 from trainer import learner, pace  # noqa: E402
 from trainer import train as train_module  # noqa: E402
-from trainer.batch_normalization import SynchronizedBatchNormalization  # noqa: E402
 from trainer.config import TrainerConfig  # noqa: E402
 from trainer.train import TrainingJob, train  # noqa: E402
 
 LONGEST_PAUSE_SECONDS = 0.1
-
-
-def build_tiny_model(_: Any, num_classes: int, *__: Any, **___: Any) -> keras.Model:
-    """Builds what compiles in no time and has what a checkpoint must hold: moments, and dropout's state."""
-    images = keras.Input((None, None, 3))
-    x = keras.layers.Rescaling(1 / 255)(images)
-    x = keras.layers.Conv2D(8, 3, padding="same", use_bias=False)(x)
-    x = keras.layers.ReLU()(SynchronizedBatchNormalization()(x))
-    x = keras.layers.Dropout(0.3)(x)
-    return keras.Model(images, keras.layers.Conv2D(num_classes, 3, padding="same")(x))
 
 
 def make_job(records: Path, folder: Path, settings: dict[str, Any]) -> TrainingJob:

@@ -21,12 +21,14 @@ from trainer.distribution import (
 SCRIPT = Path(__file__).with_name("two_devices.py")
 
 
-@pytest.fixture(scope="module")
-def trainings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+@pytest.fixture(scope="module", params=["tiny", pytest.param("real", marks=pytest.mark.long)])
+def trainings(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, np.ndarray]:
     """What came of every training of the script, by setting, devices and name."""
     output = tmp_path_factory.mktemp("devices") / "trained.npz"
     finished = subprocess.run(
-        [sys.executable, str(SCRIPT), str(output)],
+        [sys.executable, str(SCRIPT), str(output), request.param],
         cwd=SCRIPT.parents[2],
         env={"PYTHONPATH": str(SCRIPT.parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3", "PATH": ""},
         capture_output=True,

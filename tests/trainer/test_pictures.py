@@ -108,6 +108,7 @@ def test_where_time_is_short_there_are_the_first_and_the_last(monkeypatch: pytes
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("tiny_network")
 @pytest.mark.parametrize("settings", [{}, {"ema_momentum": 0.5}])
 def test_training_writes_the_same_scenes_at_each_validation(
     make_job: Callable[..., TrainingJob], monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
@@ -128,6 +129,7 @@ def test_training_writes_the_same_scenes_at_each_validation(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("tiny_network")
 def test_without_validation_there_are_no_pictures(make_job: Callable[..., TrainingJob]) -> None:
     job = make_job(val_count=0, epochs=1)
     train(job)

@@ -75,6 +75,7 @@ def test_trains_exports_and_cleans_up(arguments: Arguments, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("tiny_network")
 def test_failed_export_does_not_cost_the_training(
     arguments: Arguments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,8 +85,10 @@ def test_failed_export_does_not_cost_the_training(
     monkeypatch.setattr(run_fn_module, "export_model", fail)
     with pytest.raises(OSError, match="disk full"):
         run_fn(arguments)
-    monkeypatch.undo()
+    exported: list[object] = []
+    monkeypatch.setattr(run_fn_module, "export_model", lambda model, *_: exported.append(model))
     run_fn(arguments)
+    assert len(exported) == 1
     assert json.loads(Path(arguments.model_run_dir, "training.json").read_text())["resumed_from_epoch"] == 1
 
 

@@ -24,6 +24,8 @@ MakeJob = Callable[..., TrainingJob]
 
 # Each test compiles a network or two.
 pytestmark = pytest.mark.slow
+# Of the training alone: whatever the network, the loop does the same.
+TINY = pytest.mark.usefixtures("tiny_network")
 
 
 def weights_of(job: TrainingJob) -> list[np.ndarray]:
@@ -75,6 +77,7 @@ def test_a_tiny_network_learns_four_images_by_heart(make_job: MakeJob) -> None:
     assert result.summary["best_val_mean_iou"] > 0.9
 
 
+@TINY
 def test_same_seed_same_weights_other_seed_others(make_job: MakeJob) -> None:
     augment = AugmentConfig()
     first, second, other = (
@@ -85,6 +88,7 @@ def test_same_seed_same_weights_other_seed_others(make_job: MakeJob) -> None:
     assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
+@TINY
 def test_stopped_training_goes_on_as_if_it_had_not_been(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +119,7 @@ def test_stopped_training_goes_on_as_if_it_had_not_been(
         np.testing.assert_array_equal(np.asarray(weight), value)
 
 
+@TINY
 def test_finished_training_is_not_trained_again(make_job: MakeJob) -> None:
     job = make_job(epochs=1)
     expected = weights_of(job)
@@ -131,6 +136,7 @@ def test_finished_training_is_not_trained_again(make_job: MakeJob) -> None:
     assert not Path(job.checkpoint_dir).exists()
 
 
+@TINY
 def test_best_weights_are_those_of_the_best_epoch(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.2, 0.7, 0.4])
     seen = []
@@ -152,6 +158,7 @@ def test_best_weights_are_those_of_the_best_epoch(make_job: MakeJob, monkeypatch
     assert all(np.array_equal(np.asarray(a), b) for a, b in zip(result.model.weights, seen[1], strict=True))
 
 
+@TINY
 def test_training_stops_when_validation_does_not_improve(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,12 +177,14 @@ def test_stopping_early_without_a_validation_split_is_refused(make_job: MakeJob)
         train(make_job(val_count=0, early_stopping_epochs=2))
 
 
+@TINY
 def test_without_validation_the_last_weights_are_the_result(make_job: MakeJob) -> None:
     result = train(make_job(val_count=0, epochs=1))
     assert result.history[0]["val"] is None
     assert result.summary["best_epoch"] is None
 
 
+@TINY
 def test_time_limit_ends_the_training_with_its_schedule_done(make_job: MakeJob) -> None:
     # A hundred thousand epochs would take hours.
     job = make_job(epochs=100_000, validate_every_epochs=100_000, max_minutes=0.05)
@@ -190,6 +199,7 @@ def test_time_limit_ends_the_training_with_its_schedule_done(make_job: MakeJob) 
     assert train(job).summary["steps"] == result.summary["steps"]
 
 
+@TINY
 def test_void_only_validation_has_no_score(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validate_epoch, "measure_split", lambda *_: np.zeros((3, 3), np.int64))
     result = train(make_job(epochs=1))
@@ -197,12 +207,14 @@ def test_void_only_validation_has_no_score(make_job: MakeJob, monkeypatch: pytes
     assert result.summary["best_epoch"] == 1
 
 
+@TINY
 def test_loss_that_is_no_number_stops_with_a_sentence(make_job: MakeJob) -> None:
     job = make_job(epochs=20, learning_rate=1e30, optimizer="sgd", gradient_clip_norm=None)
     with pytest.raises(TrainingDivergedError, match=r"not a number at step \d+ of 30\. Lower trainer\.learn"):
         train(job)
 
 
+@TINY
 def test_smaller_data_set_than_a_batch_trains(make_job: MakeJob) -> None:
     result = train(make_job(train_count=2, val_count=1, batch_size=8, epochs=4))
     # One batch holds the split several times over; an epoch is a batch then.
@@ -227,6 +239,7 @@ def test_half_precision_trains(make_job: MakeJob, monkeypatch: pytest.MonkeyPatc
     assert all(np.isfinite(np.asarray(weight)).all() for weight in result.model.weights)
 
 
+@TINY
 def test_progress_is_reported_to_its_end(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     amounts, notes, totals = [], [], []
 

@@ -51,6 +51,8 @@ class Trainings:
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     played = Trainings()
     monkeypatch.setattr(tuner_module, "train", played.train)
+    # Nothing is built, and in a process that has imported so much it collects garbage for a second.
+    monkeypatch.setattr(tuner_module.keras.utils, "clear_session", lambda: None)
     return played
 
 

@@ -1,7 +1,7 @@
 """Trainings on one and on two logical CPU devices; writes their losses and weights.
 
 Run by test_distribution.py, all in one process, as a search over settings would: TensorFlow divides the CPU
-only at the start of a process.
+only at the start of a process. The network is the tiny one, or that of the configuration.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tiny_network import build_tiny_model
 
 from data.augment import augment_batch
 from data.config import AugmentConfig
 from data.read_transformed import DatasetStatistics
+from trainer import learner as learner_module
 from trainer.config import ModelConfig, TrainerConfig
 from trainer.distribution import make_strategy, set_logical_cpus
 from trainer.learner import distribute, make_learner, make_train_function
@@ -95,6 +97,8 @@ def train_on(devices: int, settings: dict[str, Any]) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     set_logical_cpus(2)
+    if sys.argv[2] == "tiny":
+        learner_module.build_model = build_tiny_model
     arrays = {
         f"{name}/{devices}/{key}": value
         for name, settings in SETTINGS.items()
