@@ -32,7 +32,7 @@ def search(records: Path, folder: Path) -> tuple[list[list[str]], dict[str, Any]
     out, _ = (process := start(records, folder)).communicate()
     assert process.returncode == 0, out
     *lines, document = out.splitlines()
-    return [words for line in lines if (words := line.split())[0] in ("trial", "step")], json.loads(document)
+    return [line.split() for line in lines if line.startswith(("trial ", "step "))], json.loads(document)
 
 
 def kill_in_trial(records: Path, folder: Path, number: int, step: int) -> list[str]:
@@ -41,10 +41,10 @@ def kill_in_trial(records: Path, folder: Path, number: int, step: int) -> list[s
     with start(records, folder) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            kind, value = line.split()
+            kind, _, value = line.strip().partition(" ")
             if kind == "trial":
                 trials.append(value)
-            elif len(trials) == number and int(value) >= step:
+            elif kind == "step" and len(trials) == number and int(value) >= step:
                 process.kill()
                 break
         # Further lines may stand in the pipe: what the process did before it was dead.
