@@ -114,13 +114,16 @@ class _Loop:
         validation = Validation(self.training, scalars)
         self._validation_images = validation.images
         with current().stage("train", total=self.total_steps) as stage:
-            is_done = self._is_done()
+            is_done = self._is_done(self._budget.is_spent())
             while not is_done:
                 entry = self._run_epoch(train_steps, iterator, stage)
-                if validation.is_due(self._budget.is_spent()):
+                # Asked once: were it asked again below, the time could end unvalidated in between.
+                is_spent = self._budget.is_spent()
+                if validation.is_due(is_spent):
                     entry["val"] = validation.validate(self._progress(), self._budget.elapsed_seconds())
                     self._budget.reserved_seconds = self._expect_validation()
-                is_done = self._finish_epoch(entry, scalars)
+                    is_spent = self._budget.is_spent()
+                is_done = self._finish_epoch(entry, scalars, is_spent)
         scalars.close()
         if not self.training.checkpoints.restore_best() and learner.average:
             learner.average.swap()
@@ -161,11 +164,11 @@ class _Loop:
             record.part_loss += loss
         return float(np.mean(losses))
 
-    def _is_done(self) -> bool:
+    def _is_done(self, is_spent: bool) -> bool:
         """Whether the training is over; however short the time, there is one step at least."""
         epochs = self.record.epochs
         is_over = epochs >= self.job.trainer.epochs or self.training.has_stalled()
-        return is_over or (epochs > 0 and self._budget.is_spent())
+        return is_over or (epochs > 0 and is_spent)
 
     def _expect_validation(self) -> float:
         """Returns what the validation at the end will take: what the last one took, or a guess."""
@@ -174,14 +177,14 @@ class _Loop:
         images = self._validation_images / self.job.trainer.images_per_step
         return self.pacer.guess_validation_seconds(images)
 
-    def _finish_epoch(self, entry: dict[str, Any], scalars: EventWriter) -> bool:
+    def _finish_epoch(self, entry: dict[str, Any], scalars: EventWriter, is_spent: bool) -> bool:
         """Records the epoch; returns whether it was the last."""
         record = self.record
         scalars.write(entry)
         record.epochs += 1
         record.part_steps, record.part_loss, record.part_seconds = 0, 0.0, 0.0
         record.history.append(replace_nan(entry))
-        is_done = self._is_done()
+        is_done = self._is_done(is_spent)
         self._save_now_and_then(is_last=is_done)
         write_history(self.job.log_dir, record.history)
         return is_done
