@@ -100,10 +100,10 @@ def test_stopped_training_goes_on_as_if_it_had_not_been(
     job = make_job(name="killed", **settings)
     finish = train_module._Loop._finish_epoch
 
-    def finish_or_die(loop: object, entry: dict, scalars: object) -> bool:
+    def finish_or_die(loop: object, entry: dict, *others: object) -> bool:
         if entry["epoch"] == 3:
             raise KeyboardInterrupt
-        return finish(loop, entry, scalars)
+        return finish(loop, entry, *others)
 
     monkeypatch.setattr(train_module._Loop, "_finish_epoch", finish_or_die)
     with pytest.raises(KeyboardInterrupt):
