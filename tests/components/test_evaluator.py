@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from components.config import EvaluationConfig, GatesConfig
+from components.push_version import ModelFacts, push_version
+from data.classes import ClassTable, SegmentationClass
 from trainer.confusion_matrix import compute_metrics
 
 pytestmark = pytest.mark.slow
@@ -175,14 +177,30 @@ def test_a_split_that_is_not_there_is_refused(evaluate: Any, scenes: Any) -> Non
         evaluate(gates({"mean_iou": 0.0}), splits={"test": scenes["test"]})
 
 
+def push(model: Any, serving_root: Path, version: int) -> Path:
+    """Pushes a model as that version, with the manifest that a baseline is held against."""
+    (serving_root / str(version - 1)).mkdir(parents=True)
+    table = ClassTable((SegmentationClass(0, "ground", (1, 2, 3)),), 255)
+    scores = {
+        "pixel_accuracy": 0.9,
+        "mean_class_accuracy": 0.8,
+        "mean_iou": 0.7,
+        "frequency_weighted_iou": 0.7,
+    }
+    verdict = {"metrics": {"test": {**scores, "iou": {"ground": 0.7}}}, "data_fingerprint": "data-1"}
+    facts = ModelFacts("scenes", "run-1", table, "code-1", verdict)
+    pushed = push_version(str(serving_root), str(Path(model.uri) / "Format-Serving"), facts)
+    assert pushed.version == version
+    return Path(pushed.path)
+
+
 @pytest.mark.parametrize(
     ("allowed", "blessed"), [(0.5, True), (0.0, False)], ids=["within the tolerance", "over the tolerance"]
 )
 def test_a_drop_against_the_pushed_model(
     evaluate: Any, write_model: Any, small: Any, scenes: Any, tmp_path: Path, allowed: float, blessed: bool
 ) -> None:
-    pushed = Path(write_model(tmp_path / "pushed").uri) / "Format-Serving"
-    version = pushed.rename(tmp_path / "7")
+    version = push(write_model(tmp_path / "pushed"), tmp_path / "serving", 7)
     better = compute_metrics(small.reference_matrix(scenes["test"]), small.CLASS_NAMES)["mean_iou"]
     worse = compute_metrics(small.reference_matrix(scenes["test"], offset=30), small.CLASS_NAMES)["mean_iou"]
     assert 0.0 < better - worse < 0.5
@@ -204,7 +222,7 @@ def test_a_drop_against_the_pushed_model(
 
 
 def test_an_equal_model_passes_a_drop_of_nothing(evaluate: Any, write_model: Any, tmp_path: Path) -> None:
-    pushed = (Path(write_model(tmp_path / "pushed").uri) / "Format-Serving").rename(tmp_path / "1")
+    pushed = push(write_model(tmp_path / "pushed"), tmp_path / "serving", 1)
 
     verdict, _, blessing = evaluate(
         gates({"mean_iou": 0.0}, {"mean_iou": 0.0, "iou/unicorn": 0.0}), baseline_uri=str(pushed)

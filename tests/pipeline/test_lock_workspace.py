@@ -23,8 +23,9 @@ from pathlib import Path
 from pipeline.lock_workspace import lock_workspace
 with lock_workspace(Path(sys.argv[1]), sys.argv[2]):
     child = os.fork() if "fork" in sys.argv else 1
-    if child:
-        print(child, flush=True)
+    # A child speaks for itself: by then it is past what it does after a fork.
+    if child == 1 or not child:
+        print(child or os.getpid(), flush=True)
     time.sleep(60)
 """
 

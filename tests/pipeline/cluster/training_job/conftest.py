@@ -38,7 +38,7 @@ class FakeKubernetes:
     Attributes:
         play: states of the job, one for each time that it is read; the last one stays.
         faults: answers that come before the true ones, by a regular expression of ``METHOD path``.
-        after: called with ``METHOD path`` when a request was answered.
+        after: called with ``METHOD path`` when a request had its effect, before the client hears of it.
     """
 
     def __init__(self) -> None:
@@ -111,6 +111,7 @@ def _make_handler(api: FakeKubernetes) -> type[BaseHTTPRequestHandler]:
             asked = f"{self.command} {parts.path}"
             api.requests.append(asked)
             status, content = api.answer(self.command, parts.path, query, json.loads(raw) if raw else None)
+            api.after(asked)
             if status:
                 data = (content if isinstance(content, str) else json.dumps(content)).encode()
                 self.send_response(status)
@@ -120,7 +121,6 @@ def _make_handler(api: FakeKubernetes) -> type[BaseHTTPRequestHandler]:
                 self.end_headers()
                 self.wfile.write(data)
             self.close_connection = not status
-            api.after(asked)
 
         do_GET = do_POST = do_DELETE = _serve  # noqa: N815
 
