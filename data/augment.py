@@ -48,7 +48,8 @@ def augment_batch(
     count = _COLOUR_DRAWS + _GEOMETRY_DRAWS
     size = tf.shape(images)[0]
     draws = tf.random.stateless_uniform([size * part.count, count], seed, -1.0, 1.0)
-    draws = draws[size * part.index : size * (part.index + 1)]
+    if part.count > 1:
+        draws = draws[size * part.index : size * (part.index + 1)]
     images = change_colours(images, config, draws[:, :_COLOUR_DRAWS])
     if not _moves(config, masks.shape[1], masks.shape[2]):
         return images, masks

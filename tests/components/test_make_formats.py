@@ -145,7 +145,7 @@ def test_each_head_says_in_each_format_what_keras_says(
     model = export(tmp_path / "model", head, backbone, upsampling)
     frame = random_frames(1)
     expected = np.asarray(model(frame, training=False))
-    assert len(np.unique(expected.argmax(axis=-1))) > 1, "one answer would prove nothing"
+    assert np.ptp(expected, axis=(1, 2)).min() > 1e-3, "one answer would prove nothing"
     served = tf.saved_model.load(str(tmp_path / "model")).signatures["predict_tiles"]
     np.testing.assert_allclose(served(tiles=tf.constant(frame))["logits"], expected, atol=1e-4)
     made = FormatMaker(dict.fromkeys(formats, "float32"), make_examples(2)).make(

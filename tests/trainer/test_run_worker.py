@@ -93,11 +93,12 @@ def assert_same_training(job: Path, other: Path) -> None:
         if one["val"]:
             assert entry["val"]["mean_iou"] == pytest.approx(one["val"]["mean_iou"], abs=0.005)
     ours, theirs = (
-        [weight.numpy() for weight in tf.saved_model.load(str(one.parent / "model")).weights]
-        for one in (job, other)
+        {name: one.numpy() for name, one in tf.saved_model.load(str(job.parent / "model")).weights.items()}
+        for job in (job, other)
     )
-    for weight, value in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(weight, value, atol=1e-3)
+    assert ours.keys() == theirs.keys()
+    for name, weight in ours.items():
+        np.testing.assert_allclose(weight, theirs[name], atol=1e-3, err_msg=name)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 500) -> None:
