@@ -1,4 +1,4 @@
-"""SHA-256 of files of this machine; one that did not change is read once a process."""
+"""SHA-256 of files; one of this machine that did not change is read once a process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import stat
 import time
 from pathlib import Path
 from typing import BinaryIO
+
+from data.open_files import is_remote, read_bytes
 
 _SETTLED_SECONDS = 2.0
 """What was touched less than this before it was read may change again within one tick of the file system."""
@@ -23,6 +25,8 @@ def hash_file(path: str | Path) -> str:
     Raises:
         OSError: it is not there, cannot be read, or is no regular file (a pipe would never end).
     """
+    if is_remote(str(path)):
+        return hashlib.sha256(read_bytes(str(path))).hexdigest()
     # Without O_NONBLOCK, opening a pipe waits for its other end.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as stream:

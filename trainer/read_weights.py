@@ -51,9 +51,7 @@ def fingerprint_weights(path: str) -> str:
     digest = hashlib.sha256()
     try:
         for part in _list_parts(path):
-            whole = join_path(path, part)
-            content = hashlib.sha256(read_bytes(whole)).hexdigest() if is_remote(whole) else hash_file(whole)
-            digest.update(f"{part}\0{content}\n".encode())
+            digest.update(f"{part}\0{hash_file(join_path(path, part))}\n".encode())
     except OSError as error:
         raise _refuse(path, f"cannot be read ({_first_line(error)})") from error
     return digest.hexdigest()

@@ -12,17 +12,16 @@ import contextlib
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from small_runs import (
     NAME,
-    FaultError,
     Run,
     hold,
     hold_whole_store,
     list_served,
+    run_script,
     scratch_folder,
     start_run,
     write_scenes,
@@ -120,8 +119,4 @@ def fill(ballast: Path, leave_bytes: int) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except FaultError as error:
-        print(f"does not hold: {error}", file=sys.stderr)
-        sys.exit(1)
+    run_script(main)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from fuzz_bytes import mutate
+from fuzz_trees import change_tree, list_paths
 from hypothesis import strategies as st
 
 from data.errors import RefusedError
@@ -54,6 +55,7 @@ _PLACES = (
     "${HOME}",
     "%s",
 )
+_NEW_KEYS = st.one_of(st.text(max_size=6), st.integers(), st.booleans())
 _NASTY = st.one_of(
     st.none(),
     st.booleans(),
@@ -66,31 +68,12 @@ _NASTY = st.one_of(
 )
 
 
-def _list_paths(tree: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    return [path for key, child in items for path in ((*before, key), *_list_paths(child, (*before, key)))]
-
-
 @st.composite
 def _trees(draw: st.DrawFn) -> bytes:
     """A preset in which some values are others, some keys are gone, and some are new."""
     tree = json.loads(json.dumps(draw(st.sampled_from(_TREES))))
     tree.setdefault("data", {})["root"] = draw(st.sampled_from(["x", "sample:digits", "../x", "/x"]))
-    for _ in range(draw(st.integers(0, 3))):
-        paths = _list_paths(tree)
-        *parents, last = draw(st.sampled_from(paths))
-        node = tree
-        for part in parents:
-            node = node[part]
-        kind = draw(st.sampled_from(["replace", "delete", "add"]))
-        if kind == "delete":
-            del node[last]
-        elif kind == "add" and isinstance(node, dict):
-            node[draw(st.one_of(st.text(max_size=6), st.integers(), st.booleans()))] = draw(_NASTY)
-        else:
-            node[last] = draw(_NASTY)
-        if not _list_paths(tree):
-            break
+    change_tree(draw, tree, _NEW_KEYS, _NASTY)
     try:
         return yaml.safe_dump(tree, allow_unicode=draw(st.booleans())).encode("utf-8", "surrogatepass")
     except yaml.YAMLError:
@@ -118,7 +101,7 @@ _WORDS = (
     *(b"'", b'"', b'"\\0"', b"\\UFFFFFFFF", b"!!timestamp x"),
     *(b"\xff\xfe", b"\xef\xbb\xbf", b"\0", b"\x1b[5m", b"\xe2\x80\xae", b"\xc2\x85", b"#"),
 )
-_KEYS = sorted({".".join(map(str, path)) for tree in _TREES for path in _list_paths(tree)})
+_KEYS = sorted({".".join(map(str, path)) for tree in _TREES for path in list_paths(tree)})
 
 
 @st.composite

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzz_bytes import mutate
+from fuzz_trees import change_tree
 from hypothesis import strategies as st
 
 from components.manifest import Manifest, read_manifest, verify_files
@@ -111,28 +112,10 @@ _NASTY = st.one_of(
 )
 
 
-def _list_paths(tree: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    return [path for key, child in items for path in ((*before, key), *_list_paths(child, (*before, key)))]
-
-
 @st.composite
 def _documents(draw: st.DrawFn) -> bytes:
     tree = _make_manifest()
-    for _ in range(draw(st.integers(0, 3))):
-        *parents, last = draw(st.sampled_from(_list_paths(tree)))
-        node: Any = tree
-        for part in parents:
-            node = node[part]
-        kind = draw(st.sampled_from(["replace", "delete", "add"]))
-        if kind == "delete":
-            del node[last]
-        elif kind == "add" and isinstance(node, dict):
-            node[draw(_PATHS)] = draw(_NASTY)
-        else:
-            node[last] = draw(_NASTY)
-        if not _list_paths(tree):
-            break
+    change_tree(draw, tree, _PATHS, _NASTY)
     if draw(st.booleans()) and isinstance(tree.get("files"), dict):
         # As somebody would who knows how the fingerprint is made.
         files = {key: value for key, value in tree["files"].items() if isinstance(value, str)}

@@ -12,7 +12,6 @@ import argparse
 import json
 import random
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +19,11 @@ from pathlib import Path
 
 from small_runs import (
     NAME,
-    FaultError,
     Run,
     hold,
     hold_whole_store,
     list_served,
+    run_script,
     scratch_folder,
     start_run,
     write_small_config,
@@ -161,8 +160,4 @@ def _read_resumed(workspace: Path) -> int | None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except FaultError as error:
-        print(f"does not hold: {error}", file=sys.stderr)
-        sys.exit(1)
+    run_script(main)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from small_runs import (
     REPOSITORY,
-    FaultError,
     hold,
     hold_whole_store,
     list_served,
+    run_script,
     scratch_folder,
     start_run,
     write_small_config,
@@ -119,8 +119,4 @@ def outlive_holder(config: Path, workspace: Path) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except FaultError as error:
-        print(f"does not hold: {error}", file=sys.stderr)
-        sys.exit(1)
+    run_script(main)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import yaml
@@ -44,6 +44,15 @@ def hold(condition: object, sentence: str) -> None:
     """Raises FaultError with the sentence unless the condition holds."""
     if not condition:
         raise FaultError(sentence)
+
+
+def run_script(main: Callable[[], int]) -> NoReturn:
+    """Ends the process with what ``main`` returns, or with 1 and the sentence of what did not hold."""
+    try:
+        sys.exit(main())
+    except FaultError as error:
+        print(f"does not hold: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def write_scenes(folder: Path, counts: Mapping[str, int], first: int = 0) -> None:

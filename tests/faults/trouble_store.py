@@ -15,7 +15,6 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,11 +22,11 @@ from pathlib import Path
 from mariadb_server import MariaDb, with_mariadb
 from small_runs import (
     NAME,
-    FaultError,
     Run,
     hold,
     hold_whole_store,
     list_served,
+    run_script,
     scratch_folder,
     start_run,
     write_small_config,
@@ -184,8 +183,4 @@ _DO = {
 }
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except FaultError as error:
-        print(f"does not hold: {error}", file=sys.stderr)
-        sys.exit(1)
+    run_script(main)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -22,13 +19,9 @@ LONG = 120.0
 @pytest.fixture
 def addresses() -> Iterator[tuple[str, ...]]:
     """Addresses of three workers, their ports reserved."""
-    path = Path(__file__).with_name("worker_processes.py")
-    spec = importlib.util.spec_from_file_location("worker_processes", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    with module.reserve_ports(3) as ports:
+    from worker_processes import reserve_ports
+
+    with reserve_ports(3) as ports:
         yield tuple(f"127.0.0.1:{port}" for port in ports)
 
 

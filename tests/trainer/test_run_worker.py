@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,14 +31,7 @@ STEPS = 20
 @pytest.fixture(scope="module")
 def workers() -> ModuleType:
     """The module worker_processes.py."""
-    path = Path(__file__).with_name("worker_processes.py")
-    spec = importlib.util.spec_from_file_location("worker_processes", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("worker_processes")
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
-"""A small specification as backends take it, written by hand."""
+"""A small specification as backends take it, written by hand, and servers that stand in for them."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,6 +17,26 @@ def _text() -> dict[str, Any]:
 
 def _container(*args: str) -> dict[str, Any]:
     return {"container": {"image": "deconvflow:1", "command": ["python", "-m", "x"], "args": list(args)}}
+
+
+@contextlib.contextmanager
+def _serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def serve() -> Callable[[type[BaseHTTPRequestHandler]], contextlib.AbstractContextManager[str]]:
+    """Serves a stand-in on loopback while its context lasts, and yields its address."""
+    return _serve
 
 
 @pytest.fixture

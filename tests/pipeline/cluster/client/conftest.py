@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -250,21 +249,14 @@ def _make_handler(backend):
 
 
 @pytest.fixture
-def fake(monkeypatch, tmp_path):
+def fake(serve, monkeypatch, tmp_path):
     """A running backend; ``fake.host`` is its address. Whatever it found wrong fails the test."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     backend = FakeBackend()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _make_handler(backend))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    backend.host = f"http://127.0.0.1:{server.server_port}"
-    yield backend
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serve(_make_handler(backend)) as backend.host:
+        yield backend
     assert backend.wrong == []
 
 

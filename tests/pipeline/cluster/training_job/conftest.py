@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -128,20 +127,13 @@ def _make_handler(api: FakeKubernetes) -> type[BaseHTTPRequestHandler]:
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubernetes]:
+def api(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubernetes]:
     """A running API; ``api.host`` is its address."""
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
     fake = FakeKubernetes()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _make_handler(fake))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    fake.host = f"http://127.0.0.1:{server.server_port}"
-    yield fake
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serve(_make_handler(fake)) as fake.host:
+        yield fake
 
 
 @pytest.fixture
