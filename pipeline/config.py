@@ -193,9 +193,11 @@ def apply_override(tree: dict[str, Any], override: str, option: str = "--set") -
 
 
 def _child(node: Any, part: str, override: str) -> Any:
-    if isinstance(node, list):
-        return node[_index(node, part, override)]
-    child = node.setdefault(part, {})
+    key = _index(node, part, override) if isinstance(node, list) else part
+    if isinstance(node, dict) and node.get(part) is None:
+        # A section that is written with nothing below it.
+        node[part] = {}
+    child = node[key]
     if not isinstance(child, dict | list):
         raise RefusedError(
             [Problem(override, f"{part[:40]} is a value and has no keys below it", "Name the key itself")]

@@ -85,9 +85,9 @@ def fuzz_round(target: ModuleType, number: int, counts: Counter[str]) -> Path | 
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        print(
-            f"{target.NAME}: {type(error).__name__}: {str(error)[:500]}\n{failing[:500]!r}", file=sys.stderr
-        )
+        for one in error.exceptions if isinstance(error, BaseExceptionGroup) else (error,):
+            print(f"{target.NAME}: {type(one).__name__}: {str(one)[:500]}", file=sys.stderr)
+        print(repr(failing[:500]), file=sys.stderr)
         path = CORPUS / target.NAME / hashlib.sha256(failing).hexdigest()[:12]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(failing)

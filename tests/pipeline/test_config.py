@@ -94,6 +94,11 @@ def test_overrides_reach_nested_keys_and_list_items(tree, write_yaml):
     assert config.evaluation.gates.floors == {"iou/crack": 0.5}
 
 
+def test_an_override_reaches_into_a_section_that_is_written_empty(tree, write_yaml):
+    config = load_config(write_yaml(tree | {"trainer": None}), ["trainer.epochs=7"])
+    assert config.trainer.epochs == 7
+
+
 @pytest.mark.parametrize("text", ["1e-4", "1E-4", "1.0e-4", "0.0001"])
 def test_numbers_may_have_exponents_without_a_point(tree, write_yaml, text):
     path = write_yaml(tree)
