@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from data.config import FrozenModel
+from data.find_near_duplicates import MAX_DISTANCE, Action, NearDuplicateRule
+from data.hash_thumbnail import HASH_BITS
 
 SplitName = Literal["train", "val", "test"]
 ExtraFormat = Literal["tflite", "onnx"]
@@ -25,6 +27,15 @@ class DataGateConfig(FrozenModel):
     """
     max_drift: float | None = Field(0.3, ge=0, le=1)
     """Between the data of the served model and this data, for every decoded fact."""
+    near_duplicates: Action = "warn"
+    """What is done about images that look like one in another split: warn names them, fail stops the run and
+    refuses them in ``check``, ignore does not look. Exact copies are refused whatever it says."""
+    near_duplicate_distance: int = Field(MAX_DISTANCE, ge=0, le=HASH_BITS // 4)
+    """So many of the 256 bits of two images' perceptual hashes may be different."""
+
+    def near_duplicate_rule(self) -> NearDuplicateRule:
+        """Returns what is done about near-duplicates."""
+        return NearDuplicateRule(self.near_duplicates, self.near_duplicate_distance)
 
 
 class GatesConfig(FrozenModel):

@@ -1,7 +1,8 @@
 """Component that stops a run whose data is not fit to train on, and names the images.
 
 ExampleValidator only reports. The gate reads its anomalies, adds the limits of the configuration, the
-distances between the splits and the drift against the data of the served model, and refuses.
+distances between the splits, the drift against the data of the served model and the images that look like
+one in another split, and refuses.
 
 It reads the served version, which lies outside its inputs, so it must never be taken from the cache;
 Transform waits for it as a control dependency only, so that its always new artifact spoils no cache.
@@ -30,13 +31,19 @@ from tfx.utils import io_utils
 
 from components.artifact_types import DataGateReport
 from components.config import DataGateConfig
-from components.explain_findings import describe_judgement, explain_findings, keep_report
+from components.explain_findings import (
+    add_near_duplicates,
+    describe_judgement,
+    explain_findings,
+    keep_report,
+)
 from components.manifest import STATISTICS_FILE
 from components.version_store import list_versions, read_file, version_path
 from components.write_json import write_json
 from data.build_schema import add_gate_limits
 from data.errors import RefusedError
 from data.find_examples import FoundImages, Score, find_images, outside_domain, unlike
+from data.find_near_duplicates import NearDuplicateRule, NearDuplicates, find_near_duplicates
 from data.judge_statistics import (
     Finding,
     Judgement,
@@ -45,6 +52,7 @@ from data.judge_statistics import (
     find_feature,
     judge_statistics,
 )
+from data.keep_hashes import read_hashes
 
 _MAX_STATISTICS_BYTES = 1 << 30
 
@@ -89,7 +97,9 @@ class DataGateExecutor(base_executor.BaseExecutor):
         version, served = _read_served(exec_properties["serving_root"])
         judgement = judge_statistics(statistics, schema, _read_anomalies(inputs["anomalies"]), served)
         images = _find_images(inputs["examples"], judgement, schema, statistics, served)
-        document = describe_judgement(config, statistics, version, judgement, images)
+        near = _find_near_duplicates(inputs["examples"], config.near_duplicate_rule())
+        judgement = add_near_duplicates(judgement, near, config.near_duplicate_rule())
+        document = describe_judgement(config, statistics, version, judgement, images, near)
         for note in judgement.notes:
             logging.warning("data gate: %s", note)
         report = artifact_utils.get_single_instance(output_dict["report"])
@@ -97,7 +107,8 @@ class DataGateExecutor(base_executor.BaseExecutor):
         write_json(Path(report.uri) / DataGateReport.FILE_NAME, document)
         if judgement.findings:
             where = keep_report(document, exec_properties["report_dir"])
-            raise RefusedError(explain_findings(judgement, images, where))
+            refused = near if config.near_duplicates == "fail" else None
+            raise RefusedError(explain_findings(judgement, images, where, refused))
 
 
 class DataGate(base_component.BaseComponent):
@@ -167,6 +178,12 @@ def _read_served(serving_root: str) -> tuple[int | None, Statistics | None]:
     except (OSError, ValueError, DecodeError) as error:
         logging.warning("data gate: version %d has no statistics to compare with (%s)", versions[-1], error)
         return versions[-1], None
+
+
+def _find_near_duplicates(examples: types.Artifact, rule: NearDuplicateRule) -> NearDuplicates | None:
+    """Compares the images that ingest took; None if nobody wants that, or there are no hashes."""
+    images = read_hashes(examples.uri) if rule.action != "ignore" else None
+    return None if images is None else find_near_duplicates(images, rule.max_distance)
 
 
 def _find_images(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from components.write_json import write_json
 from data import features
 from data.errors import Problem
 from data.find_examples import FoundImages
+from data.find_near_duplicates import NearDuplicateRule, NearDuplicates
 from data.judge_statistics import Finding, Judgement, Statistics, count_examples
 
 _REMEDIES = {
@@ -21,6 +22,9 @@ _REMEDIES = {
     "split skew": "Spread such images over the splits, or raise data_gate.max_split_skew (null turns it off)",
     "drift": "If the data is meant to be different, raise data_gate.max_drift (null turns it off)",
 }
+_NO_HASHES = (
+    "An earlier version read the data and made no perceptual hashes: no near-duplicates were looked for."
+)
 _VOID_REMEDY = "Annotate or remove these images, or raise data_gate.max_void_share"
 _PHRASES = {"schema": "images", "split skew": "most unlike it", "drift": "most unlike it"}
 
@@ -31,6 +35,7 @@ def describe_judgement(
     served_version: int | None,
     judgement: Judgement,
     images: Mapping[Finding, FoundImages],
+    near: NearDuplicates | None = None,
 ) -> dict[str, Any]:
     """Returns the gate's report as a JSON document."""
     return {
@@ -43,22 +48,50 @@ def describe_judgement(
             for finding in judgement.findings
         ],
         "distances": [asdict(distance) for distance in judgement.distances],
+        "near_duplicates": near.to_json() if near else None,
         "notes": list(judgement.notes),
     }
 
 
+def add_near_duplicates(
+    judgement: Judgement, near: NearDuplicates | None, rule: NearDuplicateRule
+) -> Judgement:
+    """Returns a judgement with what was found of near-duplicates, as findings or as notes by the rule.
+
+    Args:
+        judgement: of the statistics.
+        near: None where the examples have no hashes.
+        rule: the configuration's.
+    """
+    if rule.action == "ignore":
+        return judgement
+    if near is None:
+        return replace(judgement, notes=(*judgement.notes, _NO_HASHES))
+    found = tuple(Finding("near duplicates", split, "", what) for split, what in near.summarise())
+    notes = (*near.list_found(), *near.notes())
+    if rule.action == "fail":
+        return replace(judgement, findings=(*judgement.findings, *found), notes=(*judgement.notes, *notes))
+    return replace(judgement, notes=(*judgement.notes, *(finding.what for finding in found), *notes))
+
+
 def explain_findings(
-    judgement: Judgement, images: Mapping[Finding, FoundImages], report: Path | None
+    judgement: Judgement,
+    images: Mapping[Finding, FoundImages],
+    report: Path | None,
+    near: NearDuplicates | None = None,
 ) -> list[Problem]:
-    """Returns a problem a finding, with image ids.
+    """Returns a problem a finding, with image ids, and one a near-duplicate.
 
     Args:
         judgement: what was found.
         images: those behind each finding.
         report: where all of it can be read; named in the last problem.
+        near: the near-duplicates, if they refuse the data.
     """
     problems = []
     for finding in judgement.findings:
+        if finding.check == "near duplicates":
+            continue
         what = finding.what
         if (found := images.get(finding)) and found.image_ids:
             # Every image is unlike a mean; only those outside a domain can be counted.
@@ -67,10 +100,13 @@ def explain_findings(
             what += f"; {_PHRASES[finding.check]}: {shown}"
         is_void = finding.check == "schema" and finding.feature == features.MASK_VOID_SHARE
         remedy = _VOID_REMEDY if is_void else _REMEDIES[finding.check]
-        if report is not None and finding is judgement.findings[-1]:
-            remedy += f". All that the gate saw is in {report}"
         where = f"{finding.feature or 'examples'} in split {finding.split}"
         problems.append(Problem(where, what, remedy, "data_" + finding.check.replace(" ", "_")))
+    if near is not None:
+        problems += near.problems()
+    if report is not None and problems:
+        remedy = f"{problems[-1].remedy}. All that the gate saw is in {report}"
+        problems[-1] = replace(problems[-1], remedy=remedy)
     return problems
 
 

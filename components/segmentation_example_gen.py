@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -27,8 +27,10 @@ from data.collect_records import CollectRecords, read_records
 from data.config import DataConfig
 from data.encode_examples import EncodeExamples, temporary_folder
 from data.errors import RefusedError
+from data.find_near_duplicates import HashedImage
 from data.fingerprint_dataset import find_leaks
 from data.free_space import refuse_small_disk
+from data.keep_hashes import keep_hashes
 from data.list_dataset import list_dataset, measure_pairs
 from data.pairs import Listing
 from data.plan_shards import plan_shards
@@ -87,7 +89,8 @@ class SegmentationExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         digests, refused = self._encode_pairs(config, listing, examples.uri)
         sound = Counter(digest.split for digest in digests)
         problems, quarantine = judge_examples(config, listing.problems, _name_examples(refused), sound)
-        problems.update(find_leaks(_image_entries(listing, digests)))
+        images = list(_hashed_images(listing, digests))
+        problems.update(find_leaks((image.path, image.split, image.sha256) for image in images))
         if problems:
             _discard(examples.uri)
             raise RefusedError(sorted(problems))
@@ -96,6 +99,7 @@ class SegmentationExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         if fingerprint_snapshot(listing, read) != exec_properties["fingerprint"]:
             _discard(examples.uri)
             raise data_changed(config.root, listing)
+        keep_hashes(images, examples.uri)
         _describe(examples, sound, exec_properties["fingerprint"])
         if quarantine is not None:
             _write_quarantine(examples, quarantine)
@@ -121,10 +125,12 @@ def _name_examples(refused: Iterable[RefusedPair]) -> list[BadExample]:
     return [BadExample(pair.digest.image_id, pair.digest.split, pair.problems) for pair in refused]
 
 
-def _image_entries(listing: Listing, digests: list[PairDigest]) -> list[tuple[str, str, str]]:
-    """Returns path, split and digest of every image; problems name files by their paths."""
+def _hashed_images(listing: Listing, digests: Iterable[PairDigest]) -> Iterator[HashedImage]:
+    """Yields what tells every image from others; problems name files by their paths."""
     paths = {pair.image_id: pair.image_path for pair in listing.pairs}
-    return [(paths[digest.image_id], digest.split, digest.image_sha256) for digest in digests]
+    for digest in digests:
+        path = paths[digest.image_id]
+        yield HashedImage(path, digest.split, digest.image_sha256, digest.perceptual_hash)
 
 
 def _discard(uri: str) -> None:

@@ -13,6 +13,13 @@ from data.config import DataConfig
 from data.decode_mask import MaskCodec, build_mask_codec
 from data.errors import Problem
 from data.examine_pair import BadPair, PairFacts, examine_pair
+from data.find_near_duplicates import (
+    WARN,
+    HashedImage,
+    NearDuplicateRule,
+    NearDuplicates,
+    find_near_duplicates,
+)
 from data.find_warnings import find_warnings
 from data.fingerprint_dataset import find_leaks, fingerprint
 from data.list_pairs import list_pairs
@@ -33,6 +40,7 @@ def check_dataset(
     required_splits: Collection[str] = (),
     limit: int | None = None,
     workers: int | None = None,
+    near_duplicates: NearDuplicateRule = WARN,
 ) -> CheckReport:
     """Opens every image and mask, in several processes, and gathers all that is wrong.
 
@@ -41,6 +49,7 @@ def check_dataset(
         required_splits: splits that must have pairs (those that are evaluated).
         limit: open at most so many pairs, evenly spread; all if None.
         workers: processes; as many as there are processors if None.
+        near_duplicates: what is done about images that look like one in another split.
 
     Raises:
         RefusedError: if the root is no folder. All else is in the report's problems.
@@ -61,11 +70,28 @@ def check_dataset(
     problems, quarantine = judge_examples(config, {*listing.problems, *attributes.problems}, bad, sound)
     problems.update(find_absent_splits(listing, required_splits))
     problems.update(find_leaks((fact.pair.image_path, fact.pair.split, fact.image_sha256) for fact in facts))
-    report = _report(config, listing, facts, problems)
+    near = _look_for_near_duplicates(facts, near_duplicates)
+    problems.update(near.problems() if near is not None and near_duplicates.action == "fail" else ())
+    report = replace(_report(config, listing, facts, problems), near_duplicates=near)
     report = replace(report, examined=len(pairs), attributes=attributes.columns, quarantine=quarantine)
     if quarantine is not None and quarantine.bad:
         report = replace(report, fingerprint=None)
-    return replace(report, warnings=find_warnings(report, config))
+    warnings = find_warnings(report, config)
+    if near is None:
+        return replace(report, warnings=warnings)
+    # Those that are refused are among the problems.
+    sentences = (what for _, what in near.summarise()) if near_duplicates.action == "warn" else ()
+    return replace(report, warnings=(*warnings, *sentences), notes=(*report.notes, *near.notes()))
+
+
+def _look_for_near_duplicates(facts: Sequence[PairFacts], rule: NearDuplicateRule) -> NearDuplicates | None:
+    if rule.action == "ignore":
+        return None
+    images = (
+        HashedImage(fact.pair.image_path, fact.pair.split, fact.image_sha256, fact.perceptual_hash)
+        for fact in facts
+    )
+    return find_near_duplicates(images, rule.max_distance)
 
 
 def _report(

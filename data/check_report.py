@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from data.errors import Problem
+from data.find_near_duplicates import NearDuplicates
 from data.quarantine import Quarantine
 
 
@@ -50,6 +51,7 @@ class CheckReport:
         attributes: the names of the image-level attributes.
         problems: everything that refuses the data set.
         quarantine: what it goes without; None where nothing may be left out.
+        near_duplicates: images that look like one in another split; None where nobody looked.
         warnings: what deserves a look, as sentences.
         notes: what was left out on purpose, as sentences.
         fingerprint: of the content; None where there are problems, not all pairs were opened, or something
@@ -72,6 +74,7 @@ class CheckReport:
     notes: tuple[str, ...]
     fingerprint: str | None
     quarantine: Quarantine | None = None
+    near_duplicates: NearDuplicates | None = None
 
     @property
     def pairs(self) -> int:
@@ -104,6 +107,7 @@ class CheckReport:
             "fingerprint": self.fingerprint,
             "problems": [{**asdict(problem), "sentence": problem.sentence()} for problem in self.problems],
             "quarantine": self.quarantine.to_json() if self.quarantine else None,
+            "near_duplicates": self.near_duplicates.to_json() if self.near_duplicates else None,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
         }

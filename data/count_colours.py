@@ -49,9 +49,15 @@ class ColourCounts:
         return {(colour >> 16, colour >> 8 & 255, colour & 255): pixels for colour, pixels in rows}
 
 
-def cut_strips(height_px: int, width_px: int) -> Iterator[slice]:
-    """Yields the rows of a picture in strips: work on one of them fits into little memory."""
-    step = max(1, _STRIP_PIXELS // width_px)
+def cut_strips(height_px: int, width_px: int, multiple: int = 1) -> Iterator[slice]:
+    """Yields the rows of a picture in strips: work on one of them fits into little memory.
+
+    Args:
+        height_px: of the picture.
+        width_px: likewise.
+        multiple: each strip but the last has a multiple of so many rows.
+    """
+    step = max(1, _STRIP_PIXELS // (width_px * multiple)) * multiple
     for start in range(0, height_px, step):
         yield slice(start, min(start + step, height_px))
 

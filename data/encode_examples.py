@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -121,7 +122,8 @@ class EncodeShardFn(beam.DoFn):
             if isinstance(found, PairFacts):
                 counts["example_bytes"] += files.write(encode_example(found, self._class_names))
                 counts[f"examples_{shard.split}"] += 1
-                yield describe_digest(found.pair, found.image_sha256, found.mask_sha256)
+                digest = describe_digest(found.pair, found.image_sha256, found.mask_sha256)
+                yield replace(digest, perceptual_hash=found.perceptual_hash)
                 continue
             for problem in found.problems:
                 counts[f"problems_{problem.code}"] += 1

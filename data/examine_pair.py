@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from data.count_colours import crop_rows, cut_strips
+from data.count_colours import cut_strips
 from data.decode_mask import DecodedMask, MaskCodec, encode_id_mask
 from data.errors import Problem
 from data.fingerprint_dataset import hash_bytes
+from data.measure_image import measure_image
 from data.open_files import FileTooLargeError, read_bytes
 from data.open_image import MAX_FILE_BYTES, UnreadableImageError, claim_pixels, open_image
 from data.pairs import Pair
@@ -22,7 +23,6 @@ _MANY_PIXELS = 1 << 23
 _one_at_a_time = threading.Lock()
 """Held while a large picture is decoded: several threads with one each would fill the memory."""
 
-_MODES_OF_16_BITS = ("I", "I;16", "I;16B", "I;16L")
 _SHOWN_VALUES = 5
 
 
@@ -43,6 +43,7 @@ class PairFacts:
         void_share: void pixels over all pixels.
         image_bytes: the image file.
         mask_png: 8-bit grey PNG of class ids: the mask file itself where it is that already.
+        perceptual_hash: of ``data.hash_thumbnail``, as displayed; empty where there is too little to see.
     """
 
     pair: Pair
@@ -59,6 +60,7 @@ class PairFacts:
     void_share: float
     image_bytes: bytes
     mask_png: bytes
+    perceptual_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class _ImageFacts:
     bit_depth: int
     format: str
     mean: float
+    perceptual_hash: str
 
 
 def examine_pair(
@@ -171,13 +174,15 @@ def _examine_image(content: bytes) -> _ImageFacts:
     orientation = read_orientation(image.info.get("exif", b"")) if is_jpeg else 1
     turned = orientation in (5, 6, 7, 8)
     size = image.size
+    mean, perceptual_hash = measure_image(image, orientation)
     return _ImageFacts(
         stored_size=size,
         displayed_size=(size[1], size[0]) if turned else size,
         channels=_count_channels(image),
         bit_depth=bit_depth,
         format="jpeg" if is_jpeg else "png",
-        mean=_mean(image),
+        mean=mean,
+        perceptual_hash=perceptual_hash,
     )
 
 
@@ -185,20 +190,6 @@ def _count_channels(image: Image.Image) -> int:
     if image.mode == "P":
         return 4 if "transparency" in image.info else 3
     return len(image.getbands())
-
-
-def _mean(image: Image.Image) -> float:
-    """Returns the mean of the colour channels, 0 to 255."""
-    if image.mode in _MODES_OF_16_BITS:
-        return float(np.asarray(image).mean() / 257)
-    mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
-    total = size = 0
-    for rows in cut_strips(image.height, image.width):
-        strip = crop_rows(image, rows)
-        values = np.asarray(strip if strip.mode == mode else strip.convert(mode))
-        # Whole numbers: exact, and a third of the time that a mean of floats takes.
-        total, size = total + int(values.sum(dtype=np.uint64)), size + values.size
-    return total / size
 
 
 def _unknown_values(path: str, mask: DecodedMask) -> Problem:
@@ -246,4 +237,5 @@ def _gather_facts(
         void_share=void / mask.class_ids.size,
         image_bytes=b"",
         mask_png=b"",
+        perceptual_hash=image.perceptual_hash,
     )

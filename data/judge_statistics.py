@@ -13,7 +13,7 @@ from data import features
 from data.compare_quantiles import quantile_distance
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
-Check = Literal["schema", "split skew", "drift"]
+Check = Literal["schema", "split skew", "drift", "near duplicates"]
 
 _KINDS = {
     anomalies_pb2.DriftSkewInfo.Measurement.L_INFTY: "L-infinity",

@@ -34,12 +34,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, order=True)
 class PairDigest:
-    """What a pair's files hold, as SHA-256 in hex; ``unreadable`` for a file that cannot be read."""
+    """What a pair's files hold, as SHA-256 in hex; ``unreadable`` for a file that cannot be read.
+
+    ``perceptual_hash`` is that of ``data.examine_pair``; empty for files that were read and not decoded.
+    """
 
     image_id: str
     split: str
     image_sha256: str
     mask_sha256: str
+    perceptual_hash: str = ""
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,9 @@ def _gate_sections(proposal: Proposal) -> Iterator[str]:
     if skew is None:
         comment = "0 to 1; null lets val and test be as unlike train as they are here"
     yield _commented(f"  max_split_skew: {'null' if skew is None else f'{skew:g}'}", comment)
+    yield _commented(
+        "  near_duplicates: warn", "of images that look like one in another split; or fail, ignore"
+    )
     yield ""
     yield "evaluation:"
     yield f"  splits: {_flow(settings.splits)}"

@@ -15,6 +15,7 @@ from data.check_dataset import check_dataset
 from data.check_report import CheckReport
 from data.config import DataConfig
 from data.errors import Problem
+from data.find_near_duplicates import WARN, NearDuplicateRule, NearDuplicates
 from data.quarantine import describe_quarantine
 from data.recognise_dataset import Proposal, recognise_dataset
 from data.visible_text import make_visible
@@ -30,13 +31,19 @@ EXIT_DONE, EXIT_REFUSED = 0, 2
 _MOST_SIZES = 3
 
 
-def run_check(source: DataConfig | Path | str, as_json: bool, required_splits: Collection[str] = ()) -> int:
+def run_check(
+    source: DataConfig | Path | str,
+    as_json: bool,
+    required_splits: Collection[str] = (),
+    near_duplicates: NearDuplicateRule = WARN,
+) -> int:
     """Checks a data set and prints what was found.
 
     Args:
         source: a data set's configuration, or a folder to be recognised first.
         as_json: print one JSON document on stdout instead of tables.
         required_splits: splits that must not be empty.
+        near_duplicates: what is done about images that look like one in another split.
 
     Returns:
         The exit status: 0 if nothing is wrong, 2 if problems were found.
@@ -47,7 +54,7 @@ def run_check(source: DataConfig | Path | str, as_json: bool, required_splits: C
     console.install_reporter()
     proposal = None
     if isinstance(source, DataConfig):
-        report = check_dataset(source, required_splits=required_splits)
+        report = check_dataset(source, required_splits=required_splits, near_duplicates=near_duplicates)
     else:
         proposal = recognise_dataset(str(source), limit=None)
         report = proposal.report
@@ -68,7 +75,8 @@ def run_check_of_config(config: PipelineConfig, as_json: bool) -> int:
     prepare_storage(config)
     with tempfile.TemporaryDirectory(prefix="deconvflow-") as scratch:
         console.install_reporter()
-        return run_check(materialise_sample(config, Workspace(Path(scratch))).data, as_json, required)
+        data = materialise_sample(config, Workspace(Path(scratch))).data
+        return run_check(data, as_json, required, config.data_gate.near_duplicate_rule())
 
 
 def print_report(report: CheckReport, proposal: Proposal | None) -> None:
@@ -95,6 +103,9 @@ def print_report(report: CheckReport, proposal: Proposal | None) -> None:
         out.print(_class_table(report))
     for sentence in (*(proposal.warnings if proposal else report.warnings), *report.notes):
         out.print(f"[yellow]note[/] {escape(sentence)}", soft_wrap=True)
+    is_refused = any(problem.code == "near_duplicate" for problem in report.problems)
+    if (near := report.near_duplicates) is not None and not is_refused:
+        _print_near_duplicates(near, report.root)
     if (found := report.quarantine) is not None and found.bad:
         words = describe_quarantine(found.bad, found.sound, found.max_bad_share)
         out.print(f"[yellow]quarantine[/] {words}", soft_wrap=True)
@@ -111,6 +122,12 @@ def print_problems(problems: Sequence[Problem], root: str, prefix: str = "") -> 
     for problem in problems:
         sentence = prefix + problem.sentence().replace(root.rstrip("/") + "/", "")
         print(make_visible(sentence, one_line=True), file=sys.stderr)
+
+
+def _print_near_duplicates(near: NearDuplicates, root: str) -> None:
+    for sentence in near.list_found():
+        shown = sentence.replace(root.rstrip("/") + "/", "")
+        console.answers.print(f"[yellow]near-duplicate[/] {escape(shown)}", soft_wrap=True)
 
 
 def _class_table(report: CheckReport) -> Table:

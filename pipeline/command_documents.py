@@ -10,7 +10,13 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from pipeline.history.run_documents import Document, GateDocument, QuarantineDocument, RunRow
+from pipeline.history.run_documents import (
+    Document,
+    GateDocument,
+    NearDuplicatesDocument,
+    QuarantineDocument,
+    RunRow,
+)
 
 
 class ComponentState(Document):
@@ -93,6 +99,9 @@ class CheckDocument(Document):
     problems: tuple[ProblemDocument, ...]
     quarantine: QuarantineDocument | None = Field(
         default=None, description="What is left out; null unless data.on_bad_example is quarantine"
+    )
+    near_duplicates: NearDuplicatesDocument | None = Field(
+        default=None, description="Null if data_gate.near_duplicates is ignore"
     )
     warnings: tuple[str, ...]
     notes: tuple[str, ...]

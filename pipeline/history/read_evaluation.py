@@ -109,6 +109,7 @@ def _data_gate(report: Mapping[str, Any]) -> DataGateDocument:
         findings=tuple(_finding(finding) for finding in report.get("findings") or ()),
         examples=dict(report.get("examples") or {}),
         limits=dict(report.get("limits") or {}),
+        near_duplicates=report.get("near_duplicates"),
         notes=tuple(report.get("notes") or ()),
     )
 

@@ -152,12 +152,30 @@ class EvaluationDocument(Document):
 class DataFinding(Document):
     """One thing that the data gate or ExampleValidator found."""
 
-    check: str = Field(description="schema, split skew or drift")
+    check: str = Field(description="schema, split skew, drift or near duplicates")
     split: str
     feature: str
     what: str
     image_ids: tuple[str, ...] = ()
     total: int | None = Field(default=None, description="Images concerned")
+
+
+class NearDuplicateDocument(Document):
+    """An image and the one that looks most like it in an earlier split of train, val and test."""
+
+    split: str
+    path: str
+    other_split: str
+    other_path: str
+    distance: int = Field(description="So many of the 256 bits of their perceptual hashes are different")
+
+
+class NearDuplicatesDocument(Document):
+    """The images that look like one in another split, exact copies apart."""
+
+    max_distance: int = Field(description="At most so many bits may be different")
+    plain_images: int = Field(description="Images with too little to see to be compared")
+    found: tuple[NearDuplicateDocument, ...] = Field(description="The nearest first")
 
 
 class DataGateDocument(Document):
@@ -167,6 +185,9 @@ class DataGateDocument(Document):
     findings: tuple[DataFinding, ...]
     examples: dict[str, int] = Field(description="By split")
     limits: dict[str, JsonValue]
+    near_duplicates: NearDuplicatesDocument | None = Field(
+        default=None, description="Null where the gate did not look for them"
+    )
     notes: tuple[str, ...]
 
 

@@ -27,6 +27,7 @@ from components.statistics_options import build_statistics_options
 from data.build_schema import build_schema, write_schema
 from data.config import DataConfig
 from data.errors import RefusedError
+from data.keep_hashes import HASHES_FILE
 from data.take_snapshot import fingerprint_dataset
 
 pytestmark = pytest.mark.slow
@@ -160,7 +161,11 @@ def test_artifacts_say_what_they_hold(write_pairs, tmp_path, workspace, beam_arg
     assert examples.custom_properties["fingerprint"].string_value == fingerprint
     assert examples.custom_properties["examples_train"].int_value == 3
     assert examples.custom_properties["examples_test"].int_value == 2
-    assert sorted(path.name for path in Path(examples.uri).iterdir()) == ["Split-test", "Split-train"]
+    assert sorted(path.name for path in Path(examples.uri).iterdir()) == [
+        "Split-test",
+        "Split-train",
+        HASHES_FILE,
+    ]
     assert read_ids(Path(examples.uri, "Split-test")) == ["test-000", "test-001"]
     snapshot = workspace.newest("DatasetSnapshot")
     assert snapshot.properties["fingerprint"].string_value == fingerprint
@@ -234,6 +239,10 @@ def judged(write_pairs, tmp_path_factory) -> tuple[Workspace, DataConfig, dict[s
     workspace = Workspace(folder / "workspace")
     workspace.root.mkdir()
     config = write_pairs(folder / "data", {"train": 32, "val": 31})
+    images = Path(config.root, "images")
+    # Noise that is stored anew: every value of the copy is another one.
+    copied = np.asarray(Image.open(images / "train/train-003.png"))
+    Image.fromarray(copied // 2 + 90).save(images / "val/val-030.png")
     return workspace, config, workspace.run(config, DataGateConfig())
 
 
@@ -254,6 +263,30 @@ def test_the_gate_passes_sound_data_and_always_runs(judged):
     # StatisticsGen computed nothing of the files.
     assert len(report["distances"]) == 9
     assert not (workspace.root / "gate").exists()
+    (near,) = report["near_duplicates"]["found"]
+    paths = [str(Path(config.root, "images", name)) for name in ("val/val-030.png", "train/train-003.png")]
+    assert [near["path"], near["other_path"]] == paths and near["distance"] <= 40
+    assert any(
+        note.startswith("1 of 31 images in val looks like images in train") for note in report["notes"]
+    )
+    assert any(all(path in note for path in paths) for note in report["notes"])
+
+
+def test_the_gate_refuses_near_duplicates_where_that_is_asked_for(judged):
+    workspace, config, _ = judged
+    with pytest.raises(RefusedError) as refused:
+        workspace.run(config, DataGateConfig(near_duplicates="fail"))
+    (problem,) = refused.value.problems
+    assert (problem.where, problem.code) == (
+        str(Path(config.root, "images/val/val-030.png")),
+        "near_duplicate",
+    )
+    assert "train-003.png" in problem.what and "data_gate.near_duplicates" in problem.remedy
+    (path,) = (workspace.root / "gate").iterdir()
+    assert str(path) in problem.remedy
+    (finding,) = json.loads(path.read_text())["findings"]
+    assert (finding["check"], finding["split"]) == ("near duplicates", "val")
+    path.unlink()
 
 
 def test_the_gate_names_images_that_are_void(write_pairs, tmp_path, workspace):

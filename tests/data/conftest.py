@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import zlib
@@ -106,5 +107,22 @@ def sound_facts() -> Callable[[int], dict[str, Any]]:
             features.MASK_UNKNOWN_PIXELS: [0] * count,
             features.MASK_VOID_SHARE: np.linspace(0, 0.5, count).astype(np.float32),
         }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_picture() -> Callable[[int], Image.Image]:
+    """Makes a picture of its own for each seed, RGB, 320x240: soft shapes with finer ones on them."""
+
+    @functools.cache
+    def make(seed: int) -> Image.Image:
+        generator = np.random.default_rng(seed)
+        picture = np.zeros((240, 320, 3))
+        for cells in (3, 6, 12, 24, 48, 96):
+            layer = generator.integers(0, 256, (cells, cells, 3), np.uint8)
+            picture += np.asarray(Image.fromarray(layer).resize((320, 240), Image.Resampling.BICUBIC)) / cells
+        low, high = picture.min(), picture.max()
+        return Image.fromarray((20 + 200 * (picture - low) / (high - low)).astype(np.uint8))
 
     return make

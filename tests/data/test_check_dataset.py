@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data import progress
 from data.check_dataset import check_dataset
+from data.check_report import CheckReport
 from data.config import DataConfig
+from data.find_near_duplicates import NearDuplicateRule
 from data.fingerprint_dataset import fingerprint, hash_pair
 from data.list_pairs import list_pairs
 
@@ -167,6 +171,87 @@ def test_warnings_say_what_deserves_a_look(tmp_path: Path, make_config: Make, sa
         "1 of 6 images have 16 bits",
     ):
         assert expected in warnings, expected
+
+
+@pytest.fixture
+def with_copies(tmp_path: Path, make_picture: Callable[[int], Image.Image], save: Save) -> Path:
+    """A data set with copies of train's pictures in other splits: encoded anew, resized, and exact."""
+    for split, seeds in (("train", range(4)), ("val", (20, 21)), ("test", (30, 31))):
+        for seed in seeds:
+            make_picture(seed).save(_image_path(tmp_path, split, f"{split}{seed}.png"), compress_level=1)
+    make_picture(0).save(tmp_path / "images/test/encoded.jpg", quality=60)
+    make_picture(1).resize((160, 120)).save(tmp_path / "images/val/smaller.png")
+    shutil.copyfile(tmp_path / "images/train/train3.png", tmp_path / "images/test/exact.png")
+    for split in ("train", "val"):
+        for name in ("black", "white"):
+            save(
+                tmp_path / f"images/{split}/{name}-{split}.png",
+                np.full((20, 30), len(split + name), np.uint8),
+            )
+    for path in sorted((tmp_path / "images").rglob("*.*")):
+        with Image.open(path) as picture:
+            mask = np.zeros((picture.height, picture.width), np.uint8)
+        save(tmp_path / "masks" / path.parent.name / f"{path.stem}.png", mask)
+    return tmp_path
+
+
+def _image_path(root: Path, split: str, name: str) -> Path:
+    path = root / "images" / split / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _near(report: CheckReport, root: Path) -> dict[str, str]:
+    assert report.near_duplicates is not None
+    return {
+        one.path.removeprefix(f"{root}/images/"): one.other_path.removeprefix(f"{root}/images/")
+        for one in report.near_duplicates.found
+    }
+
+
+def test_near_duplicates_in_other_splits_are_warned_of(with_copies: Path, make_config: Make) -> None:
+    report = check_dataset(make_config(with_copies))
+    assert _near(report, with_copies) == {
+        "test/encoded.jpg": "train/train0.png",
+        "val/smaller.png": "train/train1.png",
+    }
+    # The exact copy is refused, and nothing else is.
+    assert [(Path(one.where).name, one.code) for one in report.problems] == [("exact.png", "leak")]
+    warnings = [text for text in report.warnings if "looks like images in train" in text]
+    assert [text.partition(" looks")[0] for text in warnings] == [
+        "1 of 4 images in test",
+        "1 of 5 images in val",
+    ]
+    assert [note.partition(" with")[0] for note in report.notes] == ["4 images"]
+    document = report.to_json()["near_duplicates"]
+    assert document["plain_images"] == 4 and document["found"][0]["split"] in ("val", "test")
+
+
+def test_near_duplicates_are_refused_or_ignored_where_that_is_asked_for(
+    with_copies: Path, make_config: Make
+) -> None:
+    (with_copies / "images/test/exact.png").unlink()
+    (with_copies / "masks/test/exact.png").unlink()
+    refused = check_dataset(make_config(with_copies), near_duplicates=NearDuplicateRule("fail"))
+    assert {(Path(one.where).name, one.code) for one in refused.problems} == {
+        ("encoded.jpg", "near_duplicate"),
+        ("smaller.png", "near_duplicate"),
+    }
+    assert refused.fingerprint is None and not any("like images in" in text for text in refused.warnings)
+    ignored = check_dataset(make_config(with_copies), near_duplicates=NearDuplicateRule("ignore"))
+    assert ignored.near_duplicates is None and not ignored.problems and ignored.fingerprint
+    assert ignored.to_json()["near_duplicates"] is None and not ignored.notes
+    strict = check_dataset(make_config(with_copies), near_duplicates=NearDuplicateRule("warn", 0))
+    assert _near(strict, with_copies) == {}
+
+
+def test_what_is_left_out_is_no_near_duplicate(with_copies: Path, make_config: Make, save: Save) -> None:
+    (with_copies / "images/test/exact.png").unlink()
+    (with_copies / "masks/test/exact.png").unlink()
+    save(with_copies / "masks/test/encoded.png", np.zeros((3, 3), np.uint8))
+    report = check_dataset(make_config(with_copies, on_bad_example="quarantine", max_bad_share=0.5))
+    assert report.quarantine is not None and report.quarantine.bad == 1
+    assert _near(report, with_copies) == {"val/smaller.png": "train/train1.png"}
 
 
 def test_camvid_is_sound(camvid: Path, make_config: Make) -> None:

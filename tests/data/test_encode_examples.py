@@ -19,6 +19,7 @@ from data.config import DataConfig
 from data.encode_examples import EncodeExamples
 from data.errors import Problem
 from data.list_pairs import list_pairs
+from data.measure_image import measure_image
 from data.plan_shards import plan_shards
 from data.read_pairs import HashPairs, PairDigest, ReadPlan, RefusedPair, write_plan
 
@@ -118,12 +119,17 @@ def test_shards_are_the_planned_ones_in_the_planned_order(config, ingested):
     assert found == planned
 
 
+def hash_of(pair):
+    return measure_image(Image.open(pair.image_path))[1]
+
+
 def test_digests_and_counters_say_what_was_written(config, ingested):
     _, records, counters = ingested
     expected = [
-        PairDigest(pair.image_id, pair.split, sha256(pair.image_path), sha256(pair.mask_path))
+        PairDigest(pair.image_id, pair.split, sha256(pair.image_path), sha256(pair.mask_path), hash_of(pair))
         for pair in list_pairs(config).pairs
     ]
+    assert len({digest.perceptual_hash for digest in expected}) == 133
     assert sorted(records) == sorted(expected)
     assert counters["pairs_read"] == 133
     assert (counters["examples_train"], counters["examples_val"]) == (130, 3)
@@ -167,7 +173,7 @@ def test_bad_pairs_come_out_tagged_and_sound_pairs_beside_them(write_pairs, tmp_
 
 
 def test_every_kind_of_record_survives_its_collection(tmp_path):
-    digests = [PairDigest("ä\udcff", "train", "1", "2"), PairDigest("b", "val", "3", "4")]
+    digests = [PairDigest("ä\udcff", "train", "1", "2", "5" * 64), PairDigest("b", "val", "3", "4")]
     problem = Problem("/data/a.png", 'is "odd"\n', "Mend it", "odd")
     refused = [RefusedPair(digests[1], (problem, problem)), RefusedPair(digests[0], ())]
     with test_pipeline.TestPipeline() as pipeline:

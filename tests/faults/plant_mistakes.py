@@ -102,6 +102,13 @@ MISTAKES = (
         "        if len(same) < 9:\n",
         ("tests/data/test_check_dataset.py", "tests/data/test_fingerprint_dataset.py"),
     ),
+    Mistake(
+        "an image of train, encoded anew, stands in test",
+        "data/find_near_duplicates.py",
+        "agreement.max(axis=1) >= least)",
+        "agreement.max(axis=1) == HASH_BITS)",
+        ("tests/data/test_check_dataset.py", "tests/data/test_find_near_duplicates.py"),
+    ),
 )
 
 
