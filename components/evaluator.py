@@ -35,6 +35,7 @@ from components.gates import slice_feature, validate_gates
 from components.judge_model import Verdict, judge_model, metrics_to_json, verdict_to_json
 from components.manifest import fingerprint_model
 from components.read_evaluation import read_failures, read_slices
+from components.read_splits import joined_splits
 from components.write_json import write_json
 from data.errors import Problem, RefusedError
 
@@ -69,12 +70,20 @@ class Executor(tfx_evaluator.Executor):
         _restore_names()
         # Beside the outputs, where Beam's workers see it, wherever they are.
         scratch = Path(artifact_utils.get_single_uri(output_dict[keys.EVALUATION_KEY])) / _FETCHED
-        with bounded_batches(), on_this_machine(baseline.path, scratch) as baseline_dir:
+        with (
+            bounded_batches(),
+            joined_splits(examples, config.splits),
+            on_this_machine(baseline.path, scratch) as baseline_dir,
+        ):
             models = {keys.BASELINE_MODEL_KEY: [_pushed_model(baseline_dir)]} if baseline_dir else {}
             super().Do(
                 {**input_dict, **models},
                 output_dict,
-                {**exec_properties, keys.MODULE_PATH_KEY: evaluation_hooks.__name__},
+                {
+                    **exec_properties,
+                    keys.MODULE_PATH_KEY: evaluation_hooks.__name__,
+                    keys.EXAMPLE_SPLITS_KEY: json.dumps(config.splits[:1]),
+                },
             )
         self._write_verdict(config, baseline, input_dict, output_dict, exec_properties)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tfx.components import ExampleValidator, StatisticsGen, Trainer, Transform
+from tfx.components import ExampleValidator, StatisticsGen, Trainer
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
@@ -27,6 +27,7 @@ from components.run_report import RunReport
 from components.segmentation_example_gen import SegmentationExampleGen
 from components.serving_smoke_test import ServingSmokeTest
 from components.statistics_options import build_statistics_options
+from components.transform import Transform
 from components.tuner import Tuner
 from data.build_schema import build_schema, write_schema
 from data.classes import build_class_table
@@ -61,6 +62,7 @@ _EVALUATION_CODE = (
     "components.judge_model",
     "components.manifest",
     "components.read_evaluation",
+    "components.read_splits",
 )
 _KEYS_OF_INGEST = ("on_bad_example", "max_bad_share")
 _SMOKE_TEST_CODE = (
@@ -191,7 +193,7 @@ class _DataNodes:
             disable_statistics=True,
             custom_config={
                 "config": _sections(config, "data", "transform"),
-                "code_fingerprint": fingerprint(["data"]),
+                "code_fingerprint": fingerprint(["data", "components.transform"]),
             },
         )
         # Only an order, no artifact: a gate that runs each time must not change Transform's cache key.
