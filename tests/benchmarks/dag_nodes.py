@@ -11,6 +11,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
 from data.take_snapshot import fingerprint_dataset
+from pipeline.choose_runner import choose_runner
 from pipeline.config import PipelineConfig
 from pipeline.dag import create_pipeline
 from pipeline.workspace import Workspace
@@ -36,6 +37,10 @@ class DagNodes:
     def ingest(self, folder: Path, fingerprint: str) -> Any:
         """Runs SegmentationExampleGen on a data set whose snapshot was taken before."""
         return self._run("SegmentationExampleGen", {}, folder, fingerprint=fingerprint)["examples"][0]
+
+    def describe(self, examples: Any, folder: Path) -> Any:
+        """Runs StatisticsGen and returns the artifact of the statistics."""
+        return self._run("StatisticsGen", {"examples": [examples]}, folder)["statistics"][0]
 
     def transform(self, examples: Any, folder: Path) -> Any:
         """Runs Transform and returns the artifact of transformed examples."""
@@ -68,8 +73,9 @@ class DagNodes:
             artifact.uri = str(folder / key)
             Path(artifact.uri).mkdir(parents=True)
             outputs[key] = [artifact]
+        beam_args = list(choose_runner(self._config.beam.args))
         executor = node.executor_spec.executor_class
-        context = executor.Context(beam_pipeline_args=[], tmp_dir=str(folder / "tmp"), unique_id="1")
+        context = executor.Context(beam_pipeline_args=beam_args, tmp_dir=str(folder / "tmp"), unique_id="1")
         executor(context).Do(dict(inputs), outputs, {**node.exec_properties, **properties})
         return outputs
 

@@ -1,6 +1,7 @@
 """``make faults``: breaks the machine under runs and holds what the README promises. Takes hours.
 
-.venv/bin/python tests/faults/run.py [kill disk together store mistakes fuzz] [--times 50] [--minutes 10]
+.venv/bin/python tests/faults/run.py [kill disk together store mistakes fuzz scale] [--times 50]
+    [--minutes 10] [--images 20000]
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ PROGRAMS = {
     "store": "trouble_store.py",
     "mistakes": "plant_mistakes.py",
     "fuzz": "fuzz.py",
+    "scale": "measure_scale.py",
 }
 
 
@@ -29,11 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--times", type=int, default=50, help="turns of kill")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of kill")
     parser.add_argument("--minutes", type=float, default=10.0, help="of fuzz")
+    parser.add_argument("--images", type=int, default=20_000, help="of scale")
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(PROGRAMS):
         parser.error(f"take any of {', '.join(PROGRAMS)}, not {', '.join(sorted(unknown))}")
     own = {
         "kill": ["--times", str(options.times), "--seed", str(options.seed)],
+        "scale": ["--images", str(options.images)],
         "fuzz": ["--minutes", f"{options.minutes:g}"],
     }
     failed = []

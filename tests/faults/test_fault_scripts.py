@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
+from PIL import Image
 
 from components.push_version import ModelFacts, push_version
 from data.classes import ClassTable, SegmentationClass
@@ -89,6 +93,57 @@ def test_an_artifact_that_counts_and_is_gone_is_seen(load_script, tmp_path):
     output.rmdir()
     with pytest.raises(small_runs.FaultError, match=r"Trainer\.model at .* counts, and is not there"):
         small_runs.hold_whole_store(tmp_path)
+
+
+def test_scenes_follow_from_their_indexes_and_a_smaller_set_is_the_first_of_them(load_script, tmp_path):
+    scenes = load_script("make_scenes")
+    scenes.make_scenes(tmp_path / "many", 12, workers=1)
+    scenes.link_scenes(tmp_path / "many", tmp_path / "few", 10)
+    few = {path.relative_to(tmp_path / "few") for path in (tmp_path / "few").rglob("*.*")}
+    assert few == {path.relative_to(tmp_path) for i in range(10) for path in scenes.scene_paths(tmp_path, i)}
+    assert [path.name for path in (tmp_path / "few/masks/val").iterdir()] == ["scene_000009.png"]
+    for index in (1, 9):
+        image, mask = scenes.draw_scene(index)
+        of_image, of_mask = scenes.scene_paths(tmp_path / "few", index)
+        assert image.size == mask.size == (256, 256)
+        assert np.array_equal(np.asarray(Image.open(of_mask)), np.asarray(mask))
+        assert set(np.unique(mask)) <= set(range(len(scenes.CLASSES)))
+        if of_image.suffix == ".png":
+            assert np.array_equal(np.asarray(Image.open(of_image)), np.asarray(image))
+    assert scenes.draw_scene(1)[0] != scenes.draw_scene(2)[0]
+
+
+def test_what_does_not_keep_pace_or_memory_or_grows_its_shards_is_named(load_script, capsys):
+    scale = load_script("measure_scale")
+    few = scale.Measured(1_000, 10.0, 9.0, 1_000_000_000, 3, 9_000_000)
+    kept = scale.Measured(20_000, 220.0, 180.0, 1_190_000_000, 60, 9_000_000)
+    scale.hold_bars({"ingest": (few, kept)})
+    slow = replace(kept, seconds=230.0)
+    large = replace(kept, peak_bytes=1_210_000_000, largest_bytes=180_000_000)
+    with pytest.raises(scale.FaultError) as caught:
+        scale.hold_bars({"ingest": (few, slow), "transform": (few, large), "evaluation": (few, kept)})
+    assert str(caught.value) == (
+        "ingest: images/s at 20,000 are 0.87 of those at 1,000; "
+        "transform: peak memory at 20,000 is 1.21 of that at 1,000; transform: a shard of 180 MB"
+    )
+    scale.print_table({"ingest": (few, kept)})
+    line = next(line for line in capsys.readouterr().out.splitlines() if "20,000" in line)
+    # 20,000 images in 220 s are 0.91 of 100 images/s; 19,000 more took 210 s more.
+    assert [cell.strip() for cell in line.split("│")[1:-1]] == [
+        *("ingest", "20,000", "220.0", "180.0", "90.9", "0.91", "90.5", "1,190", "1.19", "60")
+    ]
+
+
+def test_a_stage_is_measured_or_told_by_the_end_of_its_log(load_script, monkeypatch, tmp_path):
+    scale = load_script("measure_scale")
+    program = tmp_path / "stage.py"
+    monkeypatch.setattr(scale, "PROGRAM", program)
+    program.write_text("print('loading'); raise ValueError('no such stage')")
+    with pytest.raises(scale.FaultError, match=r"(?s)ingest of 3 images ended with 1:.*no such stage"):
+        scale.run_stage("ingest", tmp_path, 3)
+    document = {"seconds": 2.0, "cpu_seconds": 3.0, "peak_bytes": 5, "files": 7, "largest_bytes": 11}
+    program.write_text(f"import sys; open(sys.argv[3], 'w').write({json.dumps(document)!r})")
+    assert scale.run_stage("ingest", tmp_path, 3) == scale.Measured(3, 2.0, 3.0, 5, 7, 11)
 
 
 def test_a_script_that_there_is_not_is_refused():
