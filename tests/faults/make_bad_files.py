@@ -280,7 +280,7 @@ def _masks() -> dict[str, Case]:
     below = IDS.astype(np.int32)
     below[0, 0] = -1
     deep_rows = [
-        row.astype(">u2").tobytes() for row in np.repeat(IDS[..., None] + 256, 3, 2).astype(np.uint16)
+        row.astype(">u2").tobytes() for row in np.repeat(IDS[..., None].astype(np.uint16) + 256, 3, 2)
     ]
     several = [Image.fromarray(IDS[::-1].copy())]
     colours = np.array([[200, 0, 0], [0, 200, 0]], np.uint8)[BITS]
