@@ -55,7 +55,7 @@ format: $(READY)  ## put the code into the house's format
 bench: $(READY)  ## measure, each number beside the bare work of the same run
 	@$(BIN)/python tests/benchmarks/run.py --whole $(ARGS)
 
-faults: $(READY)  ## break the machine under runs: kill disk together store mistakes fuzz scale (ARGS="kill --times 5")
+faults: $(READY)  ## break the machine under runs: kill disk together store mistakes fuzz scale large (ARGS="kill --times 5")
 	@$(BIN)/python tests/faults/run.py $(ARGS)
 
 torch:  ## set PyTorch up in .venv-torch, which bench then measures against (5 GB)

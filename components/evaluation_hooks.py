@@ -15,8 +15,11 @@ import pyarrow as pa
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
+from data.cut_by_pixels import cut_by_pixels
+from data.features import IMAGE_HEIGHT_PX, IMAGE_WIDTH_PX
+
 MAX_BATCH_IMAGES = 16
-"""So many images go through the model at once: TFX reads up to 1,000, which is gigabytes of pixels."""
+"""So many images go through the model at once, fewer large ones: TFX may read 1,000, which is gigabytes."""
 
 
 def custom_eval_shared_model(
@@ -61,7 +64,17 @@ def cut_batch(extracts: dict[str, Any], feature_keys: list[str], max_images: int
     batch: pa.RecordBatch = extracts[tfma.ARROW_RECORD_BATCH_KEY]
     names = [tfma.ARROW_INPUT_COLUMN, *(key for key in feature_keys if key in batch.schema.names)]
     slim = pa.RecordBatch.from_arrays([batch.column(batch.schema.get_field_index(n)) for n in names], names)
-    for start in range(0, slim.num_rows, max_images):
+    for rows in cut_by_pixels(_count_pixels(batch), max_images):
         piece = copy.copy(extracts)
-        piece[tfma.ARROW_RECORD_BATCH_KEY] = slim.slice(start, max_images)
+        piece[tfma.ARROW_RECORD_BATCH_KEY] = slim.slice(rows.start, rows.stop - rows.start)
         yield piece
+
+
+def _count_pixels(batch: pa.RecordBatch) -> list[int]:
+    """Returns the pixels of each image at its own size; 0 where the examples do not say."""
+    sides = []
+    for name in (IMAGE_HEIGHT_PX, IMAGE_WIDTH_PX):
+        index = batch.schema.get_field_index(name)
+        rows = batch.column(index).to_pylist() if index >= 0 else [None] * batch.num_rows
+        sides.append([row[0] if row else 0 for row in rows])
+    return [height * width for height, width in zip(*sides, strict=True)]

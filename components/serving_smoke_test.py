@@ -26,13 +26,15 @@ from tfx.utils import path_utils
 
 from components import smoke_test_process
 from components.config import SmokeTestConfig
-from components.smoke_test_cases import make_cases, read_examples
+from components.smoke_test_cases import SmokeTestCase, make_cases, read_examples
 from components.write_json import write_json
 
 REPORT_FILE = "smoke_test.json"
 BLESSED_FILE, NOT_BLESSED_FILE = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
 """As TFX's InfraValidator names them."""
 
+_SECONDS_A_MEGAPIXEL = 30.0
+"""Added to the timeout: every image goes through the network four times, through many windows perhaps."""
 _LAST_WORDS_CHARACTERS = 2000
 _SPEED = "images_per_second"
 
@@ -94,7 +96,13 @@ class Executor(base_executor.BaseExecutor):
             }
             job_file = Path(folder) / "job.json"
             job_file.write_text(json.dumps(job), encoding="utf-8")
-            return run_process(job_file, Path(job["report"]), exec_properties["timeout_seconds"])
+            return run_process(job_file, Path(job["report"]), _allow_seconds(cases, exec_properties))
+
+
+def _allow_seconds(cases: Sequence[SmokeTestCase], exec_properties: Mapping[str, Any]) -> float:
+    """Returns how long the fresh process may take: the longer, the more pixels it is sent."""
+    megapixels = sum(case.height_px * case.width_px for case in cases) / 1e6
+    return float(exec_properties["timeout_seconds"] + _SECONDS_A_MEGAPIXEL * megapixels)
 
 
 def run_process(job_file: Path, report_file: Path, timeout_seconds: float) -> Checks:
@@ -127,7 +135,10 @@ def run_process(job_file: Path, report_file: Path, timeout_seconds: float) -> Ch
         try:
             code = process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
-            return [_fail("answers in time", f"no end after {timeout_seconds:.0f} s; the process was killed")]
+            what = (
+                f"no end after {timeout_seconds:.0f} s; the process was killed. smoke_test.images sends fewer"
+            )
+            return [_fail("answers in time", what)]
         finally:
             _kill_group(process)
     if code != 0 or not report_file.exists():
@@ -196,7 +207,7 @@ class ServingSmokeTest(base_component.BaseComponent):
             class_names: names of the classes.
             ignore_id: the id of void pixels in masks.
             code_fingerprint: of our source.
-            timeout_seconds: for the whole of the fresh process.
+            timeout_seconds: for the whole of the fresh process; large images have more.
         """
         super().__init__(
             spec=ServingSmokeTestSpec(

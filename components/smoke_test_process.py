@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 BATCH_IMAGES = 8
+LARGE_PIXELS = 8_000_000
+"""No batch holds two images that are larger: each takes hundreds of megabytes while it is decoded."""
 FLIPPED_SHARE = 1e-3
 """Sums of floats differ between batches, and so may pixels on the border between two classes."""
 MISCOUNTED_SHARE = 1e-4
@@ -112,10 +114,12 @@ def measure_speed(model: Any, case: Case, findings: Findings) -> None:
 
 
 def cut(cases: Sequence[Case], size: int) -> Iterator[list[Case]]:
-    """Yields batches whose images are of mixed sizes and formats."""
-    count = math.ceil(len(cases) / size)
+    """Yields batches whose images are of mixed sizes and formats, with one large image at most."""
+    large = [case for case in cases if case["height_px"] * case["width_px"] > LARGE_PIXELS]
+    others = [case for case in cases if case["height_px"] * case["width_px"] <= LARGE_PIXELS]
+    count = max(len(large), math.ceil(len(cases) / size))
     for start in range(count):
-        yield list(cases[start::count])
+        yield [*large, *others][start::count]
 
 
 def check_signature(model: Any, name: str, findings: Findings) -> bool:

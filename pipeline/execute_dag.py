@@ -9,6 +9,7 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
+from components.bound_batches import bounded_batches
 from data import progress
 from pipeline.config import PipelineConfig
 from pipeline.connect_store import Connection
@@ -31,7 +32,8 @@ def execute(config: PipelineConfig, workspace: Workspace, connection: Connection
         set_logical_cpus(config.trainer.devices)
     # Before anything that takes long: it may need a network.
     fetch_imagenet(config.trainer.model)
-    with hide_command_line():
+    # Statistics and Transform would read up to 1,000 images at once.
+    with hide_command_line(), bounded_batches():
         launch_nodes(compile_dag(config, workspace, run_id), connection)
     # Not sooner: now the model is recorded for certain, by this run or an earlier one.
     remove_released(str(workspace.checkpoints(config.name)))

@@ -13,7 +13,7 @@ import tensorflow as tf
 from data.decode_image import decode_mask_png
 from trainer.average_image import average_image
 from trainer.average_variants import SETTING_SPECS, InferenceSettings
-from trainer.count_pixels import count_pixels
+from trainer.count_pixels import count_image
 from trainer.finish_logits import ENCODED, PIXELS, classify_at_size, encode_mask, predict_at_size
 from trainer.working_frames import WorkingFrames
 
@@ -121,7 +121,7 @@ class NetworkPasses:
 
     def _count(self, mask: Any, class_ids: Any) -> Any:
         """Returns the confusion matrix of one image, int64 [classes, classes]."""
-        return count_pixels(mask[tf.newaxis], class_ids[tf.newaxis], self._num_classes, self._ignore_id)[0]
+        return count_image(mask, class_ids, self._num_classes, self._ignore_id)
 
     def _matrix(self) -> tf.TensorSpec:
         return tf.TensorSpec([self._num_classes, self._num_classes], tf.int64)

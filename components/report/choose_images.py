@@ -17,6 +17,7 @@ from components.report.facts import ImageResult, ImageResults
 from components.report.format_values import defined
 from data import features
 from data.classes import ClassTable
+from data.cut_by_pixels import cut_by_pixels
 from data.progress import current
 from trainer.confusion_matrix import compute_metrics
 
@@ -98,14 +99,28 @@ def _rank_images(
                 batch, is_whole = batch[: max_ranked - num_read], False
             if not len(batch):
                 break
-            matrices = evaluate(examples=batch)["confusion_matrix"].numpy()
-            for record, matrix in zip(batch.numpy(), matrices, strict=True):
+            for record, matrix in _count_confusions(evaluate, batch):
                 entry = _score(num_read, record, matrix, classes)
                 if not math.isnan(entry.mean_iou):
                     ranked.append(entry)
                 num_read += 1
                 stage.advance()
     return sorted(ranked, key=_Ranked.badness), num_read, is_whole
+
+
+def _count_confusions(evaluate: Any, batch: tf.Tensor) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+    """Yields each record of a batch and its image's confusion matrix; large images go one by one."""
+    records = batch.numpy()
+    for piece in cut_by_pixels([_count_pixels(record) for record in records], len(records)):
+        matrices = evaluate(examples=batch[piece])["confusion_matrix"].numpy()
+        yield from zip(records[piece], matrices, strict=True)
+
+
+def _count_pixels(record: bytes) -> int:
+    """Returns the pixels of a record's image at its own size; 0 if it does not say."""
+    found = tf.train.Example.FromString(record).features.feature
+    sides = (found[key].int64_list.value for key in (features.IMAGE_HEIGHT_PX, features.IMAGE_WIDTH_PX))
+    return math.prod(sum(side) for side in sides)
 
 
 def _score(position: int, record: bytes, matrix: NDArray[np.int64], classes: ClassTable) -> _Ranked:

@@ -24,6 +24,7 @@ from tfx.types import standard_component_specs as keys
 from tfx.types.value_artifact import ValueArtifact
 
 from components.artifact_types import RunReportPage
+from components.bound_batches import bounded_batches
 from data.replace_file import replace_file
 from pipeline.choose_runner import choose_runner
 from pipeline.cluster.artifact_schemas import CLASS_PATHS
@@ -126,11 +127,12 @@ def run_executor(
         context = base_executor.BaseExecutor.Context(extra_flags=list(beam_args), **common)
     _make_empty_inputs(invocation)
     outputs_utils.make_output_dirs(invocation.outputs)
-    executor_class(context).Do(
-        {key: list(found) for key, found in invocation.inputs.items()},
-        {key: list(found) for key, found in invocation.outputs.items()},
-        dict(properties),
-    )
+    with bounded_batches():
+        executor_class(context).Do(
+            {key: list(found) for key, found in invocation.inputs.items()},
+            {key: list(found) for key, found in invocation.outputs.items()},
+            dict(properties),
+        )
     outputs_utils.tag_output_artifacts_with_version(invocation.outputs)
     _restore_pages(invocation)
     if issubclass(executor_class, evaluator_executor.Executor):

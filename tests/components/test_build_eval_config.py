@@ -117,3 +117,22 @@ def test_batches_are_cut_and_lose_the_columns_that_nobody_reads() -> None:
     assert all(record.schema.names == [tfma.ARROW_INPUT_COLUMN, "image/split"] for record in records)
     inputs = [value for record in records for value in record.column(0).to_pylist()]
     assert inputs == columns[tfma.ARROW_INPUT_COLUMN]
+
+
+def test_large_images_are_evaluated_one_by_one() -> None:
+    import pyarrow as pa
+    import tensorflow_model_analysis as tfma
+
+    from components.evaluation_hooks import cut_batch
+
+    columns = {
+        tfma.ARROW_INPUT_COLUMN: [[b"%d" % i] for i in range(4)],
+        "image/height_px": [[4000], [4000], [10], [10]],
+        "image/width_px": [[6000], [6000], [10], [10]],
+    }
+    batch = pa.RecordBatch.from_pydict(columns)
+
+    pieces = list(cut_batch({tfma.ARROW_RECORD_BATCH_KEY: batch}, [], 16))
+
+    records = [piece[tfma.ARROW_RECORD_BATCH_KEY].column(0).to_pylist() for piece in pieces]
+    assert records == [[[b"0"]], [[b"1"], [b"2"], [b"3"]]]

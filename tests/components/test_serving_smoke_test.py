@@ -223,3 +223,17 @@ def test_a_signature_that_raises_is_found(check: Any, write_model: Any, tmp_path
     failed = check(write_model(tmp_path / "model", change=change))
 
     assert any("no batch is good enough" in detail for detail in failed.values())
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "sizes"), [(0, 20, [7, 7, 6]), (2, 10, [6, 6]), (5, 3, [2, 2, 2, 1, 1]), (1, 0, [1])]
+)
+def test_no_batch_holds_two_large_images(large: int, small: int, sizes: list[int]) -> None:
+    from components.smoke_test_process import cut
+
+    cases = [{"height_px": 10, "width_px": 10}] * small + [{"height_px": 4000, "width_px": 6000}] * large
+
+    batches = list(cut(cases, 8))
+
+    assert [len(batch) for batch in batches] == sizes
+    assert all(sum(case["height_px"] == 4000 for case in batch) <= 1 for batch in batches)

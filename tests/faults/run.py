@@ -1,6 +1,6 @@
 """``make faults``: breaks the machine under runs and holds what the README promises. Takes hours.
 
-.venv/bin/python tests/faults/run.py [kill disk together store mistakes fuzz scale] [--times 50]
+.venv/bin/python tests/faults/run.py [kill disk together store mistakes fuzz scale large] [--times 50]
     [--minutes 10] [--images 20000]
 """
 
@@ -21,6 +21,7 @@ PROGRAMS = {
     "mistakes": "plant_mistakes.py",
     "fuzz": "fuzz.py",
     "scale": "measure_scale.py",
+    "large": "run_large_images.py",
 }
 
 

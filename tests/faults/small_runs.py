@@ -162,14 +162,22 @@ class Run:
 def start_run(
     config: Path, workspace: Path, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> Run:
-    """Starts ``deconvflow run --json``; its output goes to files beside the workspace."""
+    """Starts ``deconvflow run --json``; its output goes to files beside the configuration."""
+    return start_command(
+        config.parent, workspace, "run", "--config", str(config), *arguments, environment=environment
+    )
+
+
+def start_command(
+    folder: Path, workspace: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Run:
+    """Starts a command of deconvflow with ``--json``; its output goes to files in the folder."""
     variables = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     variables |= {"PYTHONPATH": str(REPOSITORY), **(environment or {})}
-    handle, name = tempfile.mkstemp(prefix="run-", dir=config.parent)
+    handle, name = tempfile.mkstemp(prefix="run-", dir=folder)
     os.close(handle)
     output, errors = Path(name), Path(name + ".err")
-    command = [sys.executable, "-m", "pipeline", "run", "--config", str(config), "--json"]
-    command += ["--workspace", str(workspace), *arguments]
+    command = [sys.executable, "-m", "pipeline", *arguments, "--json", "--workspace", str(workspace)]
     with output.open("w") as out, errors.open("w") as err:
         process = subprocess.Popen(
             command, stdout=out, stderr=err, text=True, env=variables, cwd=REPOSITORY, start_new_session=True

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 from PIL import Image
@@ -150,3 +153,64 @@ def test_a_script_that_there_is_not_is_refused():
     command = [sys.executable, str(HERE / "run.py"), "kill", "quake"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "not quake" in done.stderr
+
+
+def test_scenes_are_the_same_each_time_and_their_labelled_pixels_are_known(load_script, tmp_path):
+    aerial_scenes = load_script("aerial_scenes")
+    labelled = aerial_scenes.write_aerial_scenes(tmp_path, 4, 200, 300)
+    assert {split: len(list((tmp_path / "masks" / split).iterdir())) for split in labelled} == {
+        "train": 2,
+        "val": 1,
+        "test": 1,
+    }
+    image, mask = aerial_scenes.draw_scene(1, 200, 300)
+    assert image.shape == (200, 300, 3) and mask.shape == (200, 300)
+    assert 0 < labelled["test"] == np.count_nonzero(mask != aerial_scenes.VOID) < mask.size
+    assert not image[mask == aerial_scenes.VOID].any()
+    again, _ = aerial_scenes.draw_scene(1, 200, 300)
+    np.testing.assert_array_equal(image, again)
+
+
+def test_the_memory_of_a_process_and_of_its_children_is_measured(load_script):
+    watch_memory = load_script("watch_memory")
+    hold = "held = b'x' * {}; print(flush=True); input()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold.format(90_000_000)!r}])"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with watch_memory.MemoryWatch(process.pid) as watch:
+            process.stdout.readline()
+            measured = watch_memory.measure_tree(psutil.Process(process.pid))
+            while not watch.samples or watch.samples[-1].memory_bytes < 90_000_000:
+                time.sleep(0.05)
+        process.communicate(b"\n")
+    assert measured > 90_000_000
+    assert 90_000_000 < watch.peak_bytes < 190_000_000
+    assert watch_memory.measure_tree(psutil.Process(os.getpid())) > 0
+
+
+def test_a_sample_counts_for_the_component_that_ran(load_script):
+    watch_memory = load_script("watch_memory")
+    log = """2026-03-01 12:00:01,500 INFO pipeline.execute_dag: Component Transform is running.
+noise
+2026-03-01 12:00:03,000 INFO pipeline.execute_dag: Component Transform is finished.
+2026-03-01 12:00:03,000 INFO pipeline.execute_dag: Component Trainer is running.
+"""
+    noon = watch_memory.datetime.fromisoformat("2026-03-01 12:00:00").timestamp()
+    samples = [
+        watch_memory.Sample(noon + at, size) for at, size in ((1, 5), (2, 70), (2.9, 60), (4, 8), (9, 9))
+    ]
+    assert watch_memory.find_peaks(samples, log) == {"between components": 5, "Transform": 70, "Trainer": 9}
+
+
+@pytest.mark.long("two runs: minutes")
+@pytest.mark.journey
+@pytest.mark.slow
+def test_the_script_of_large_images_holds_on_small_ones():
+    command = [sys.executable, str(HERE / "run_large_images.py"), "--count", "6", "--limit-gb", "8"]
+    done = subprocess.run(
+        [*command, "--width", "900", "--height", "600"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "working size: pushed as version 1" in done.stdout and "windows: pushed as version 2" in done.stdout
+    )
